@@ -1,0 +1,83 @@
+"""The encoder half of the autoencoder: residual levels that halve the size, a middle with attention."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from safelight.configs import AutoencoderConfig
+from safelight.layers.attention import SpatialSelfAttention
+from safelight.layers.normalisation import GroupNorm
+from safelight.layers.resampling import DownsampleBottomRight
+from safelight.layers.residual import ResidualBlock
+
+NORM_EPSILON = 1e-6
+
+
+class Middle(nn.Module):
+    """Residual block, self-attention, residual block, at the coarsest level."""
+
+    def __init__(self, channels: int, groups: int) -> None:
+        super().__init__()
+        self.residual1 = ResidualBlock(channels, channels, embedding_width=0, groups=groups, norm_epsilon=NORM_EPSILON)
+        self.attention = SpatialSelfAttention(channels, heads=1, groups=groups, norm_epsilon=NORM_EPSILON)
+        self.residual2 = ResidualBlock(channels, channels, embedding_width=0, groups=groups, norm_epsilon=NORM_EPSILON)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, c, h, w) -> (b, c, h, w)."""
+        return self.residual2(self.attention(self.residual1(x)))
+
+
+class EncoderLevel(nn.Module):
+    """Residual blocks at one size; then, on every level but the last, a halving."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, blocks: int, groups: int, downsample: bool) -> None:
+        super().__init__()
+        self.residual = nn.ModuleList(
+            ResidualBlock(
+                in_channels if i == 0 else out_channels,
+                out_channels,
+                embedding_width=0,
+                groups=groups,
+                norm_epsilon=NORM_EPSILON,
+            )
+            for i in range(blocks)
+        )
+        self.downsample = DownsampleBottomRight(out_channels) if downsample else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, in, h, w) -> (b, out, h / 2, w / 2), or the same size on the last level."""
+        for block in self.residual:
+            x = block(x)
+        return self.downsample(x)
+
+
+class Encoder(nn.Module):
+    """Image -> mean and log variance of the latent, stacked along the channels."""
+
+    def __init__(self, config: AutoencoderConfig) -> None:
+        super().__init__()
+        channels = config.channels
+        last = len(channels) - 1
+        self.conv_in = nn.Conv2d(config.image_channels, channels[0], 3, padding=1)
+        self.down = nn.ModuleList(
+            EncoderLevel(
+                channels[max(i - 1, 0)],
+                channels[i],
+                blocks=config.blocks_per_level,
+                groups=config.groups,
+                downsample=i < last,
+            )
+            for i in range(len(channels))
+        )
+        self.middle = Middle(channels[-1], config.groups)
+        self.norm_out = GroupNorm(config.groups, channels[-1], eps=NORM_EPSILON)
+        self.conv_out = nn.Conv2d(channels[-1], 2 * config.latent_channels, 3, padding=1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(b, 3, H, W) in [-1, 1] -> (b, 2 c, H / f, W / f)."""
+        x = self.conv_in(image)
+        for level in self.down:
+            x = level(x)
+        x = self.middle(x)
+        return self.conv_out(functional.silu(self.norm_out(x)))

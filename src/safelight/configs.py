@@ -1,0 +1,147 @@
+"""The shape of every network, as frozen dataclasses.
+
+A configuration holds what the weights need to fit; it says nothing of how a network is used. The defaults are
+Stable Diffusion 1.x. `catalog.py` names the other published models.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from safelight.errors import BadInput
+
+Activation = Literal["quick_gelu", "gelu"]
+Attention = Literal["none", "self", "cross"]
+Projection = Literal["conv", "linear"]
+Prediction = Literal["epsilon", "v", "x0"]
+Law = Literal["scaled_linear", "linear", "cosine"]
+
+
+def _positive(where: str, **values: int) -> None:
+    for name, value in values.items():
+        if value < 1:
+            raise BadInput(f"{where}.{name} is {value}; it must be at least 1.")
+
+
+def _divides(where: str, divisor_name: str, divisor: int, width: int) -> None:
+    if divisor < 1 or width % divisor:
+        raise BadInput(f"{where}.{divisor_name} is {divisor}; it must divide {width}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextEncoderConfig:
+    """A CLIP text transformer (Radford et al. 2021, section 2.4). Default: ViT-L/14, the one of SD 1.x."""
+
+    vocabulary: int = 49408
+    length: int = 77  # positions: the longest token sequence
+    width: int = 768
+    hidden_width: int = 3072  # of the two-layer perceptrons
+    layers: int = 12
+    heads: int = 12
+    activation: Activation = "quick_gelu"
+    norm_epsilon: float = 1e-5
+    projection_width: int = 768  # of the joint text-image space
+
+    def __post_init__(self) -> None:
+        _positive("TextEncoderConfig", vocabulary=self.vocabulary, length=self.length, layers=self.layers)
+        _divides("TextEncoderConfig", "heads", self.heads, self.width)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageEncoderConfig:
+    """A CLIP vision transformer. Default: ViT-L/14 at 224 pixels."""
+
+    size: int = 224  # pixels on each side
+    patch: int = 14
+    width: int = 1024
+    hidden_width: int = 4096
+    layers: int = 24
+    heads: int = 16
+    activation: Activation = "quick_gelu"
+    norm_epsilon: float = 1e-5
+    projection_width: int = 768
+
+    def __post_init__(self) -> None:
+        _positive("ImageEncoderConfig", size=self.size, layers=self.layers)
+        _divides("ImageEncoderConfig", "patch", self.patch, self.size)
+        _divides("ImageEncoderConfig", "heads", self.heads, self.width)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderConfig:
+    """A KL autoencoder (Rombach et al. 2022, section 3.1). Default: f = 8 with 4 latent channels."""
+
+    image_channels: int = 3
+    latent_channels: int = 4
+    channels: tuple[int, ...] = (128, 256, 512, 512)  # one level each; every level but the last halves the size
+    blocks_per_level: int = 2  # in the encoder; the decoder has one more
+    groups: int = 32
+    scale: float = 0.18215  # brings latents to about unit variance
+
+    def __post_init__(self) -> None:
+        _positive("AutoencoderConfig", latent_channels=self.latent_channels, blocks_per_level=self.blocks_per_level)
+        for width in self.channels:
+            _divides("AutoencoderConfig", "groups", self.groups, width)
+
+    @property
+    def factor(self) -> int:
+        """How many times smaller a latent is than its image, each way."""
+        return int(2 ** (len(self.channels) - 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class UNetConfig:
+    """A UNet noise predictor (Ho et al. 2020; Rombach et al. 2022, section 3.3). Default: SD 1.x.
+
+    Tuples hold one entry for each level, from the finest to the coarsest.
+    """
+
+    in_channels: int = 4
+    out_channels: int = 4
+    channels: tuple[int, ...] = (320, 640, 1280, 1280)
+    blocks_per_level: int = 2  # in the down path; the up path has one more
+    attention: tuple[Attention, ...] = ("cross", "cross", "cross", "none")
+    middle_attention: Attention = "cross"
+    heads: tuple[int, ...] = (8, 8, 8, 8)
+    transformer_depth: int = 1
+    context_width: int = 768  # width of the vectors that cross-attention reads
+    projection: Projection = "conv"  # around each transformer: 1x1 convolution (SD 1) or linear layer (SD 2)
+    classes: int = 0  # size of the label table; 0 means no class labels
+    groups: int = 32
+    norm_epsilon: float = 1e-5
+    sine_first: bool = False  # order of the two halves of the sinusoidal embedding
+    frequency_shift: float = 0.0
+
+    def __post_init__(self) -> None:
+        _positive("UNetConfig", in_channels=self.in_channels, out_channels=self.out_channels)
+        _positive("UNetConfig", blocks_per_level=self.blocks_per_level, transformer_depth=self.transformer_depth)
+        for name, entries in (("attention", self.attention), ("heads", self.heads)):
+            if len(entries) != len(self.channels):
+                raise BadInput(
+                    f"UNetConfig.{name} has {len(entries)} entries; it needs one for each of the "
+                    f"{len(self.channels)} levels in channels."
+                )
+        for width, heads in zip(self.channels, self.heads, strict=True):
+            _divides("UNetConfig", "groups", self.groups, width)
+            _divides("UNetConfig", "heads", heads, width)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleConfig:
+    """The noise law of training. Default: Stable Diffusion."""
+
+    levels: int = 1000
+    law: Law = "scaled_linear"
+    beta_start: float = 0.00085
+    beta_end: float = 0.012
+    prediction: Prediction = "epsilon"
+    zero_terminal_snr: bool = False
+
+    def __post_init__(self) -> None:
+        _positive("ScheduleConfig", levels=self.levels)
+        if not 0 < self.beta_start <= self.beta_end < 1:
+            raise BadInput(
+                f"ScheduleConfig.beta_start and beta_end are {self.beta_start} and {self.beta_end}; "
+                "they must obey 0 < beta_start <= beta_end < 1."
+            )

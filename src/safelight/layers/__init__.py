@@ -1,0 +1,1 @@
+"""Parts that several networks use: attention, residual blocks, embeddings, resampling."""

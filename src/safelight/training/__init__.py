@@ -1,0 +1,1 @@
+"""Training of every part: data, one loss file per network, one loop for all, checkpoints, recipes."""

@@ -1,0 +1,115 @@
+"""Stage one: an autoencoder learns to give pictures back (Rombach et al. 2022, section 3.1).
+
+The loss is the absolute error of the pixels and of their differences to neighbours (edges), plus a lightly weighted
+divergence of the latents from the standard normal distribution.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import torch
+from PIL import Image
+from torch import Generator, Tensor
+
+from safelight.autoencoder import Autoencoder
+from safelight.configs import AutoencoderConfig
+from safelight.training.backdrop import on_colour, on_random_colour, to_square, to_tensor
+from safelight.training.collection import Record, of_split
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderLossConfig:
+    """Weights of the loss and what the network is shown."""
+
+    size: int = 256  # pixels of the whole square picture
+    crop: int = 128  # pixels of the random part of it that a step sees
+    edge_weight: float = 1.0
+    kl_weight: float = 1e-6
+    photo_share: float = 0.2  # of the samples, where there are photos; illustrations are the rest
+
+
+def edges(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Differences to the right and to the lower neighbour: (b, c, h, w - 1) and (b, c, h - 1, w)."""
+    return image[..., :, 1:] - image[..., :, :-1], image[..., 1:, :] - image[..., :-1, :]
+
+
+def reconstruction_loss(reconstruction: Tensor, image: Tensor, edge_weight: float) -> Tensor:
+    """Mean absolute error of pixels and, weighted, of edges; both images (b, 3, h, w)."""
+    error = (reconstruction - image).abs().mean()
+    for ours, theirs in zip(edges(reconstruction), edges(image), strict=True):
+        error = error + edge_weight * (ours - theirs).abs().mean()
+    return error
+
+
+def psnr(reconstruction: Tensor, image: Tensor) -> Tensor:
+    """(b,) peak signal-to-noise ratio in decibels, of images (b, 3, h, w) in [-1, 1] after rounding to 8 bits."""
+    rounded = ((reconstruction.float().clamp(-1, 1) + 1) * 127.5).round() / 127.5 - 1
+    return -10 * torch.log10((rounded - image).square().flatten(1).mean(1).clamp_min(1e-10) / 4)
+
+
+class AutoencoderTask:
+    """The autoencoder with its pictures; see `training.loop.Task`."""
+
+    def __init__(self, config: AutoencoderConfig, loss: AutoencoderLossConfig, records: list[Record]) -> None:
+        self.network = Autoencoder(config)
+        self.settings = loss
+        training = of_split(records, "train")
+        photos = [record for record in training if record.fields.get("style") == "photo"]
+        drawings = [record for record in training if record.fields.get("style") != "photo"]
+        self.kinds = [kind for kind in (drawings, photos) if kind]
+        self.size = len(training)
+        held_out = of_split(records, "val")
+        self.held_out = {
+            "photo": [record for record in held_out if record.fields.get("style") == "photo"][:48],
+            "illustration": [record for record in held_out if record.fields.get("style") != "photo"][:96],
+        }
+
+    def sample(self, index: int, random: Random) -> Tensor:
+        """A random crop (3, crop, crop) in [-1, 1]."""
+        photo = random.random() < self.settings.photo_share
+        kind = self.kinds[-1] if photo else self.kinds[0]
+        picture = to_square(kind[index % len(kind)].picture(), self.settings.size)
+        room = self.settings.size - self.settings.crop
+        left, top = random.randint(0, room), random.randint(0, room)
+        part = picture.crop((left, top, left + self.settings.crop, top + self.settings.crop))
+        tensor = to_tensor(on_random_colour(part, random))
+        return tensor.flip(-1) if random.random() < 0.5 else tensor
+
+    def loss(self, batch: Tensor, generator: Generator) -> dict[str, Tensor]:
+        """Images (b, 3, h, w) -> the terms of the loss."""
+        batch = batch.contiguous(memory_format=torch.channels_last)
+        distribution = self.network.encode(batch)
+        reconstruction = self.network.decode(distribution.sample(generator)).float()
+        error = reconstruction_loss(reconstruction, batch, self.settings.edge_weight)
+        divergence = distribution.kl().float().mean()
+        return {"loss": error + self.settings.kl_weight * divergence, "reconstruction": error, "kl": divergence}
+
+    def evaluate(self) -> dict[str, float]:
+        """PSNR of whole held-out pictures on white, illustrations and photos apart."""
+        figures = {}
+        for kind, records in self.held_out.items():
+            if records:
+                values = [psnr(self.network(image), image) for image in map(self._whole, records)]
+                figures[f"psnr_{kind}"] = float(torch.cat(values).mean())
+        return figures
+
+    def sheet(self) -> Image.Image | None:
+        """Held-out pictures above, their reconstructions below."""
+        shown = [record for records in self.held_out.values() for record in records[:6]]
+        if not shown:
+            return None
+        images = torch.cat([self._whole(record) for record in shown])
+        rows = torch.cat([torch.cat(list(images), dim=-1), torch.cat(list(self.network(images).float()), dim=-1)], dim=-2)
+        pixels = ((rows.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0)
+        return Image.fromarray(pixels.cpu().numpy())
+
+    def export(self, folder: Path) -> None:
+        """Write the autoencoder, with its latents' scale, into `folder/vae`."""
+
+    def _whole(self, record: Record) -> Tensor:
+        picture = on_colour(to_square(record.picture(), self.settings.size), (255, 255, 255))
+        device = next(self.network.parameters()).device
+        return to_tensor(picture)[None].to(device).contiguous(memory_format=torch.channels_last)
