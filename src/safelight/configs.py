@@ -110,6 +110,7 @@ class UNetConfig:
     classes: int = 0  # size of the label table; 0 means no class labels
     groups: int = 32
     norm_epsilon: float = 1e-5
+    sample_size: int = 64  # latent positions each way of the pictures it was trained on: what is drawn by default
     sine_first: bool = False  # order of the two halves of the sinusoidal embedding
     frequency_shift: float = 0.0
 

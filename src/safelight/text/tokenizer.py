@@ -115,13 +115,18 @@ class Tokenizer:
             raise BadInput(f"A prompt must be text, got {type(text).__name__}.")
         return list(self.backend.encode(text, add_special_tokens=False).ids)
 
+    def framed(self, words: Sequence[int]) -> list[int]:
+        """At most `length - 2` ids between start and end, padded to `length`."""
+        ids = [self.start_id, *words, self.end_id]
+        return ids + [self.pad_id] * (self.length - len(ids))
+
     def __call__(self, prompts: Sequence[str]) -> Tokens:
         """Each prompt between start and end, cut to `length` and padded: ids (b, length)."""
         rows, ends = [], []
         for prompt in prompts:
-            ids = [self.start_id, *self.words(prompt)[: self.length - 2], self.end_id]
-            ends.append(len(ids) - 1)
-            rows.append(ids + [self.pad_id] * (self.length - len(ids)))
+            words = self.words(prompt)[: self.length - 2]
+            ends.append(len(words) + 1)
+            rows.append(self.framed(words))
         return Tokens(torch.tensor(rows), torch.tensor(ends))
 
 

@@ -1,12 +1,12 @@
 """Stage one: an autoencoder learns to give pictures back (Rombach et al. 2022, section 3.1).
 
-The loss is the absolute error of the pixels and of their differences to neighbours (edges), plus a lightly weighted
-divergence of the latents from the standard normal distribution.
+The loss is the absolute and squared error of the pixels, the absolute error of their differences to neighbours (edges),
+and a lightly weighted divergence of the latents from the standard normal distribution.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -16,19 +16,14 @@ from torch import Generator, Tensor
 
 from safelight.autoencoder import Autoencoder
 from safelight.configs import AutoencoderConfig
-from safelight.training.backdrop import on_colour, on_random_colour, to_square, to_tensor
+from safelight.images import to_tensor
+from safelight.training.backdrop import on_colour, on_random_colour, to_square
 from safelight.training.collection import Record, of_split
+from safelight.training.settings import AutoencoderLossConfig
+from safelight.weights import save_autoencoder
 
 
-@dataclass(frozen=True, kw_only=True)
-class AutoencoderLossConfig:
-    """Weights of the loss and what the network is shown."""
-
-    size: int = 256  # pixels of the whole square picture
-    crop: int = 128  # pixels of the random part of it that a step sees
-    edge_weight: float = 1.0
-    kl_weight: float = 1e-6
-    photo_share: float = 0.2  # of the samples, where there are photos; illustrations are the rest
+FIRST_LOG_VARIANCE = -5.0  # latents start nearly free of noise: from 0 the first thousand steps go into getting there
 
 
 def edges(image: Tensor) -> tuple[Tensor, Tensor]:
@@ -36,9 +31,10 @@ def edges(image: Tensor) -> tuple[Tensor, Tensor]:
     return image[..., :, 1:] - image[..., :, :-1], image[..., 1:, :] - image[..., :-1, :]
 
 
-def reconstruction_loss(reconstruction: Tensor, image: Tensor, edge_weight: float) -> Tensor:
-    """Mean absolute error of pixels and, weighted, of edges; both images (b, 3, h, w)."""
-    error = (reconstruction - image).abs().mean()
+def reconstruction_loss(reconstruction: Tensor, image: Tensor, *, square_weight: float, edge_weight: float) -> Tensor:
+    """Mean absolute and, weighted, squared error of pixels and absolute error of edges; both images (b, 3, h, w)."""
+    difference = reconstruction - image
+    error = difference.abs().mean() + square_weight * difference.square().mean()
     for ours, theirs in zip(edges(reconstruction), edges(image), strict=True):
         error = error + edge_weight * (ours - theirs).abs().mean()
     return error
@@ -55,13 +51,14 @@ class AutoencoderTask:
 
     def __init__(self, config: AutoencoderConfig, loss: AutoencoderLossConfig, records: list[Record]) -> None:
         self.network = Autoencoder(config)
+        torch.nn.init.constant_(self.network.moments.bias.data[config.latent_channels :], FIRST_LOG_VARIANCE)
         self.settings = loss
         training = of_split(records, "train")
         photos = [record for record in training if record.fields.get("style") == "photo"]
         drawings = [record for record in training if record.fields.get("style") != "photo"]
         self.kinds = [kind for kind in (drawings, photos) if kind]
         self.size = len(training)
-        held_out = of_split(records, "val")
+        held_out = sorted(of_split(records, "val"), key=lambda record: record.key[::-1])  # all sources mixed
         self.held_out = {
             "photo": [record for record in held_out if record.fields.get("style") == "photo"][:48],
             "illustration": [record for record in held_out if record.fields.get("style") != "photo"][:96],
@@ -83,7 +80,12 @@ class AutoencoderTask:
         batch = batch.contiguous(memory_format=torch.channels_last)
         distribution = self.network.encode(batch)
         reconstruction = self.network.decode(distribution.sample(generator)).float()
-        error = reconstruction_loss(reconstruction, batch, self.settings.edge_weight)
+        error = reconstruction_loss(
+            reconstruction,
+            batch,
+            square_weight=self.settings.square_weight,
+            edge_weight=self.settings.edge_weight,
+        )
         divergence = distribution.kl().float().mean()
         return {"loss": error + self.settings.kl_weight * divergence, "reconstruction": error, "kl": divergence}
 
@@ -107,7 +109,16 @@ class AutoencoderTask:
         return Image.fromarray(pixels.cpu().numpy())
 
     def export(self, folder: Path) -> None:
-        """Write the autoencoder, with its latents' scale, into `folder/vae`."""
+        """Write the autoencoder, with its latents brought to unit variance, into `folder/vae`."""
+        self.network.config = replace(self.network.config, scale=self._scale())
+        save_autoencoder(folder / "vae", self.network)
+
+    @torch.no_grad()
+    def _scale(self) -> float:
+        """One over the standard deviation of held-out latents (Rombach et al. 2022, appendix G)."""
+        records = [record for records in self.held_out.values() for record in records]
+        latents = [self.network.encode(self._whole(record)).mean.flatten() for record in records]
+        return round(float(1 / torch.cat(latents).std()), 5)
 
     def _whole(self, record: Record) -> Tensor:
         picture = on_colour(to_square(record.picture(), self.settings.size), (255, 255, 255))

@@ -1,13 +1,13 @@
-"""Backgrounds for pictures with transparency: named colours, so that caption and picture agree."""
+"""Backgrounds for pictures with transparency: named colours, so that caption and picture agree.
+
+A caption that names no background goes with white.
+"""
 
 from __future__ import annotations
 
 from random import Random
 
-import numpy
-import torch
 from PIL import Image
-from torch import Tensor
 
 # Soft enough that no drawing drowns in them, far enough apart to be told by name.
 COLOURS: dict[str, tuple[int, int, int]] = {
@@ -24,6 +24,17 @@ COLOURS: dict[str, tuple[int, int, int]] = {
 }
 
 
+def is_cut_out(picture: Image.Image) -> bool:
+    """Whether an RGBA picture has a transparent part, and so needs a background."""
+    lowest, _ = picture.getchannel("A").getextrema()
+    return bool(lowest < 255)
+
+
+def with_background(caption: str, name: str) -> str:
+    """The caption of a picture laid over the colour of that name."""
+    return caption if name == "white" else f"{caption} on {'an' if name[0] in 'aeiou' else 'a'} {name} background"
+
+
 def on_colour(picture: Image.Image, colour: tuple[int, int, int]) -> Image.Image:
     """An RGBA picture laid over one colour, as RGB."""
     backdrop = Image.new("RGBA", picture.size, (*colour, 255))
@@ -34,12 +45,6 @@ def on_random_colour(picture: Image.Image, random: Random) -> Image.Image:
     """Over white a third of the time, else over any colour at all: what an autoencoder should see."""
     colour = (255, 255, 255) if random.random() < 0.33 else tuple(random.randrange(256) for _ in range(3))
     return on_colour(picture, (colour[0], colour[1], colour[2]))
-
-
-def to_tensor(picture: Image.Image) -> Tensor:
-    """RGB picture -> (3, h, w) float32 in [-1, 1]."""
-    pixels = torch.from_numpy(numpy.asarray(picture.convert("RGB")).copy())
-    return pixels.permute(2, 0, 1).float() / 127.5 - 1.0
 
 
 def to_square(picture: Image.Image, size: int) -> Image.Image:

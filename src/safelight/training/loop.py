@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy
 import torch
@@ -22,7 +22,6 @@ from torch import Generator, Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.tensorboard import SummaryWriter
 
-from safelight.errors import BadInput
 from safelight.training.checkpoint import (
     checkpoints,
     load_checkpoint,
@@ -32,34 +31,9 @@ from safelight.training.checkpoint import (
     save_checkpoint,
     unpack,
 )
+from safelight.training.settings import LoopConfig
 
 Batch = TypeVar("Batch")
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoopConfig:
-    """How long and how to optimise."""
-
-    steps: int = 1000
-    batch_size: int = 16
-    learning_rate: float = 1e-4
-    warmup: int = 100  # steps over which the learning rate rises to its value
-    decay: Literal["cosine", "constant"] = "cosine"  # what it does afterwards
-    weight_decay: float = 0.01
-    beta2: float = 0.99  # of AdamW
-    gradient_clip: float = 1.0  # the largest norm of all gradients together
-    average_decay: float = 0.999  # of the exponential moving average of the weights
-    precision: Literal["bf16", "fp32"] = "bf16"
-    device: str = "cpu"
-    workers: int = 0  # processes that load data
-    seed: int = 0
-    save_every: int = 500
-    evaluate_every: int = 500
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "save_every", "evaluate_every"):
-            if getattr(self, name) < 1:
-                raise BadInput(f"loop.{name} is {getattr(self, name)}; it must be at least 1.")
 
 
 class Task(Protocol[Batch]):

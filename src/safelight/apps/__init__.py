@@ -1,0 +1,1 @@
+"""What people start: the command line. No logic of its own; it calls the library and shows what it says."""

@@ -1,0 +1,62 @@
+"""The command line: `safelight COMMAND ...`.
+
+Each command lives in a file of its own, which brings its arguments and a function that does the work. Nothing heavy is
+imported before that function runs, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+from safelight import __version__
+from safelight.apps import generate, info, models, replay, train
+from safelight.errors import BadInput
+
+DONE, OUR_FAULT, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+COMMANDS = (generate, replay, models, info, train)
+
+
+class Parser(argparse.ArgumentParser):
+    """Arguments, with one line for an error instead of the whole usage."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        """Print what is wrong and leave with the code for wrong use."""
+        self.exit(WRONG_USE, f"safelight: {message} (see `{self.prog} --help`)\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    top = Parser(prog="safelight", description="Stable Diffusion to read, run, train and watch develop.")
+    top.add_argument("--version", action="version", version=f"safelight {__version__}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
+    for command in COMMANDS:
+        command.add_to(commands)
+    return top
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code: 0 done, 2 wrong use or bad input, 1 a fault of ours."""
+    logging.basicConfig(format="safelight: %(message)s", stream=sys.stderr, level=logging.WARNING)
+    arguments = parser().parse_args(words)
+    try:
+        arguments.run(arguments)
+    except BadInput as error:
+        print(f"safelight: {error}", file=sys.stderr)
+        return WRONG_USE
+    except KeyboardInterrupt:
+        print("safelight: interrupted; nothing is half-written.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return OUR_FAULT
+    except OSError as error:
+        print(f"safelight: {error}", file=sys.stderr)
+        return OUR_FAULT
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""`safelight generate`: a prompt becomes pictures."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safelight.apps.terminal import add_json_argument, add_model_arguments, answer, progress
+from safelight.errors import BadInput
+from safelight.request import Request
+
+if TYPE_CHECKING:
+    from safelight.pipeline import Pipeline, Result
+
+
+def add_to(commands: Any) -> None:
+    """The arguments of the command."""
+    command = commands.add_parser("generate", help="draw pictures from a prompt")
+    command.add_argument("prompt", nargs="+", help="what to draw; several words need no quotes")
+    add_model_arguments(command)
+    command.add_argument("--negative", default="", metavar="T", help="what to stay away from")
+    command.add_argument("--seed", type=int, metavar="N", help="of the first picture (default: drawn at random)")
+    command.add_argument("--steps", type=int, default=25, metavar="N", help="of the sampler (default: %(default)s)")
+    command.add_argument("--guidance", type=float, default=7.5, metavar="G", help="1 is none (default: %(default)s)")
+    command.add_argument("--sampler", default="dpmpp_2m", metavar="S", help="(default: %(default)s)")
+    command.add_argument("--grid", default="karras", metavar="K", help="noise levels visited (default: %(default)s)")
+    command.add_argument("--width", type=int, metavar="W", help="pixels, a multiple of 8")
+    command.add_argument("--height", type=int, metavar="H", help="pixels, a multiple of 8")
+    command.add_argument("--count", type=int, default=1, metavar="N", help="pictures (default: %(default)s)")
+    command.add_argument("--image", metavar="F", help="a picture to start from")
+    command.add_argument("--strength", type=float, default=0.75, metavar="S", help="0 keeps --image, 1 keeps nothing of it")
+    command.add_argument("--mask", metavar="F", help="white where --image is to be redrawn")
+    command.add_argument("--out", type=Path, metavar="F", help="file of the picture; several are numbered")
+    command.add_argument("--sheet", type=Path, metavar="F", help="also write all pictures side by side into this file")
+    add_json_argument(command)
+    command.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Draw, write, and say where."""
+    request = request_of(arguments)
+    files = output_files(arguments.out, arguments.count)
+    for file in (*files, *([arguments.sheet] if arguments.sheet else [])):
+        check_writable(file)
+    from safelight.images import grid, write_picture
+    from safelight.pipeline import load
+
+    started = time.perf_counter()
+    pipeline = load(arguments.model, dtype=arguments.dtype, device=arguments.device)
+    result = draw(pipeline, request)
+    for picture, file in zip(result.images, files, strict=True):
+        write_picture(picture, file)
+    if arguments.sheet:
+        write_picture(grid(result.images), arguments.sheet)
+    seconds = round(time.perf_counter() - started, 2)
+    pictures = [
+        {"file": str(file), "seed": recipe.seed, "width": recipe.width, "height": recipe.height}
+        for file, recipe in zip(files, result.recipes, strict=True)
+    ]
+    sentences = [f"{picture['file']}  seed {picture['seed']}" for picture in pictures]
+    answer(arguments, {"pictures": pictures, "seconds": seconds, "model": pipeline.name}, sentences)
+
+
+def draw(pipeline: Pipeline, request: Request) -> Result:
+    """A call of the pipeline with a progress bar."""
+    prepared = pipeline.prepare(request)
+    latent = None
+    for step in progress(pipeline.steps(prepared), prepared.total, "step"):
+        latent = step.latent
+    return pipeline.finish(prepared, latent)
+
+
+def request_of(arguments: argparse.Namespace) -> Request:
+    """What the words on the command line ask for."""
+    return Request(
+        prompt=" ".join(arguments.prompt),
+        negative_prompt=arguments.negative,
+        image=arguments.image,
+        mask_image=arguments.mask,
+        strength=arguments.strength,
+        height=arguments.height,
+        width=arguments.width,
+        num_inference_steps=arguments.steps,
+        guidance_scale=arguments.guidance,
+        sampler=arguments.sampler,
+        grid=arguments.grid,
+        seed=arguments.seed,
+        num_images=arguments.count,
+    )
+
+
+def output_files(out: Path | None, count: int) -> list[Path]:
+    """One file for each picture. A file that was named may be replaced; without a name, nothing is."""
+    if out is None:
+        number = 1
+        while any(file.exists() for file in numbered(Path(f"picture-{number}.png"), count)):
+            number += 1
+        return numbered(Path(f"picture-{number}.png"), count)
+    return numbered(out, count)
+
+
+def numbered(file: Path, count: int) -> list[Path]:
+    """The file itself for one picture, else the same name with -1, -2, ... before its ending."""
+    if count == 1:
+        return [file]
+    return [file.with_name(f"{file.stem}-{i + 1}{file.suffix}") for i in range(count)]
+
+
+def check_writable(file: Path) -> None:
+    """Raise BadInput before the work rather than after it."""
+    if not file.suffix:
+        raise BadInput(f"--out {str(file)!r} has no ending; name a picture file such as fox.png.")
+    if file.is_dir() or not file.parent.is_dir():
+        raise BadInput(f"--out {str(file)!r} cannot be written: {'it is' if file.is_dir() else 'its folder is not'} a folder.")

@@ -1,0 +1,80 @@
+"""`safelight replay picture.png`: make the same picture again, and say whether it is the same to the last byte."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from safelight.apps.generate import draw
+from safelight.apps.terminal import add_json_argument, answer
+from safelight.errors import BadInput
+from safelight.request import Request
+
+
+def add_to(commands: Any) -> None:
+    """The arguments of the command."""
+    command = commands.add_parser("replay", help="make a picture again from the recipe that it carries")
+    command.add_argument("picture", type=Path, help="a PNG that Safelight wrote")
+    command.add_argument("--model", metavar="M", help="where the model is now (default: where the recipe says)")
+    command.add_argument("--image", metavar="F", help="the picture that it started from, if it did")
+    command.add_argument("--mask", metavar="F", help="the mask, if there was one")
+    command.add_argument("--device", metavar="D", help="cpu, cuda, ...")
+    command.add_argument("--out", type=Path, metavar="F", help="also write the new picture into this file")
+    add_json_argument(command)
+    command.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Read the recipe, draw, compare."""
+    from safelight.images import read_picture, write_picture
+    from safelight.pipeline import load
+    from safelight.recipe import Recipe, read_recipe
+
+    picture = read_picture(arguments.picture)
+    recipe = read_recipe(picture, str(arguments.picture))
+    if recipe.own_latents:
+        raise BadInput(f"{str(arguments.picture)!r} was drawn from start noise that its caller gave; no seed brings it back.")
+    check_sources(recipe.image, arguments.image, "--image")
+    check_sources(recipe.mask, arguments.mask, "--mask")
+    pipeline = load(arguments.model or recipe.model, dtype=recipe.dtype, device=arguments.device)
+    result = draw(pipeline, request_of(recipe, arguments.image, arguments.mask))
+    made: Recipe = result.recipes[0]
+    for name, before, now in (("--image", recipe.image, made.image), ("--mask", recipe.mask, made.mask)):
+        if before != now:
+            raise BadInput(f"{name} is not the picture that the recipe was made with; its digest differs.")
+    again = result.images[0]
+    same = again.tobytes() == picture.convert("RGB").tobytes() and again.size == picture.size
+    if arguments.out:
+        write_picture(again, arguments.out)
+    same_model = made.fingerprint == recipe.fingerprint
+    verdict = "the same, byte for byte" if same else "not the same"
+    reason = "" if same or same_model else "; the model's weights are not those of the recipe"
+    answer(arguments, {"same": same, "same_model": same_model, "seed": recipe.seed}, [f"{verdict}{reason}"])
+
+
+def check_sources(digest: str | None, file: str | None, name: str) -> None:
+    """Raise BadInput where a source is missing or was given for nothing."""
+    if digest is not None and file is None:
+        raise BadInput(f"This picture was made from another one; give it with {name}.")
+    if digest is None and file is not None:
+        raise BadInput(f"{name} {file!r} was given, but this picture was made without one.")
+
+
+def request_of(recipe: Any, image: str | None, mask: str | None) -> Request:
+    """The call that a recipe stands for."""
+    return Request(
+        prompt=recipe.prompt,
+        negative_prompt=recipe.negative_prompt,
+        image=image,
+        mask_image=mask,
+        strength=0.75 if recipe.strength is None else recipe.strength,
+        height=recipe.height,
+        width=recipe.width,
+        num_inference_steps=recipe.num_inference_steps,
+        guidance_scale=recipe.guidance_scale,
+        guidance_rescale=recipe.guidance_rescale,
+        sampler=recipe.sampler,
+        grid=recipe.grid,
+        seed=recipe.seed,
+    )

@@ -1,0 +1,44 @@
+"""What all commands say to the terminal: progress on standard error, one JSON object on standard output."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+
+
+def add_model_arguments(command: argparse.ArgumentParser) -> None:
+    """Which model, where it runs and in which precision."""
+    command.add_argument("--model", metavar="M", help="a folder in the diffusers layout (default: the bundled model)")
+    command.add_argument("--dtype", metavar="D", help="float32, bfloat16, float16, or auto: the fastest done well here")
+    command.add_argument("--device", metavar="D", help="cpu, cuda, ... (default: a GPU where there is one)")
+
+
+def add_json_argument(command: argparse.ArgumentParser) -> None:
+    """One JSON object instead of sentences."""
+    command.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+
+
+def answer(arguments: argparse.Namespace, facts: dict[str, Any], sentences: Iterable[str]) -> None:
+    """Print the facts as one JSON object where the user asked for it, else the sentences."""
+    if arguments.json:
+        print(json.dumps(facts, ensure_ascii=False))
+    else:
+        for sentence in sentences:
+            print(sentence)
+
+
+def progress(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
+    """The items, with a bar on a terminal that shows the step and the time left, and goes when it is done."""
+    from tqdm import tqdm
+
+    shape = "{desc} {n_fmt}/{total_fmt} |{bar}| {remaining} left"
+    bar = tqdm(total=total, desc=what, bar_format=shape, leave=False, disable=not sys.stderr.isatty(), file=sys.stderr)
+    with bar:
+        for item in items:
+            bar.update(1)
+            yield item

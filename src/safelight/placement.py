@@ -1,0 +1,82 @@
+"""Where networks run and in which precision: decided here, once, for all of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from safelight.errors import BadInput, unknown_name
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+SHORT_NAMES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+
+log = logging.getLogger(__name__)
+Network = TypeVar("Network", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A device and a number format."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+    @property
+    def dtype_name(self) -> str:
+        """The format's name, as users write it."""
+        return str(self.dtype).removeprefix("torch.")
+
+
+def placement_for(device: str | torch.device | None, dtype: str | torch.dtype | None) -> Placement:
+    """The device and dtype of those names; None means the CPU (a GPU where there is one) and float32.
+
+    Raises BadInput for a device that is absent and a dtype that is unknown.
+    """
+    place = torch.device("cuda" if torch.cuda.is_available() else "cpu") if device is None else _device(device)
+    name = "float32" if dtype is None else str(dtype).removeprefix("torch.")
+    name = SHORT_NAMES.get(name, name)
+    if name == "auto":
+        name = fastest_dtype(place)
+    if name not in DTYPES:
+        raise unknown_name("dtype", name, [*DTYPES, "auto"])
+    return Placement(place, DTYPES[name])
+
+
+def fastest_dtype(device: torch.device) -> str:
+    """bfloat16 where the device multiplies matrices in it by itself, else float32."""
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+    if device.type == "cpu":
+        return "bfloat16" if torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported() else "float32"
+    return "float32"
+
+
+def use_fast_layout(network: Network) -> Network:
+    """Store a network's convolution weights channels-last, the layout in which they run fastest."""
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def run_in_half(network: nn.Module, call: Callable[[], Tensor], name: str) -> Tensor:
+    """`call`, which runs `network`; where half precision overflows in it, `network` goes to float32 for good and runs again."""
+    result = call()
+    weight = next(network.parameters())
+    if weight.dtype == torch.float32 or bool(torch.isfinite(result).all()):
+        return result
+    log.warning("The %s overflowed in %s; it runs again, and from now on, in float32.", name, weight.dtype)
+    network.to(torch.float32)
+    return call()
+
+
+def _device(name: str | torch.device) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        available = ["cpu", *(["cuda"] if torch.cuda.is_available() else []), *(["mps"] if torch.backends.mps.is_available() else [])]
+        raise BadInput(f"device {str(name)!r} is not available; this machine has: {', '.join(available)}.") from error
+    return device

@@ -1,0 +1,95 @@
+"""What a caller may ask of the pipeline, checked before any work begins."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from safelight.errors import BadInput, unknown_name
+from safelight.recipe import finite, whole_number
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
+MOST_STEPS = 1000
+MOST_IMAGES = 10_000
+LARGEST_SIZE = 8192  # pixels
+LARGEST_SEED = 2**63 - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """The arguments of a call, with their defaults.
+
+    prompt: one or several. image: a file or picture to start from. mask_image: white where `image` is to be redrawn.
+    strength: 0 keeps `image`, 1 keeps nothing of it. height, width: pixels, multiples of 8; by default those of
+    `image`, or of the pictures that the model was trained on. guidance_scale: 1 is none. guidance_rescale: 0 is none.
+    sampler, grid: names in safelight.SAMPLERS and safelight.GRIDS; a grid of None is the sampler's own. seed: of the
+    first picture, the next have seed + 1 and so on; None draws one. num_images: for each prompt.
+    latents: unit-variance start noise (n, c, h / 8, w / 8), instead of what the seeds give.
+    """
+
+    prompt: str | Sequence[str]
+    negative_prompt: str = ""
+    image: str | os.PathLike[str] | Image.Image | None = None
+    mask_image: str | os.PathLike[str] | Image.Image | None = None
+    strength: float = 0.75
+    height: int | None = None
+    width: int | None = None
+    num_inference_steps: int = 25
+    guidance_scale: float = 7.5
+    guidance_rescale: float = 0.0
+    sampler: str = "dpmpp_2m"
+    grid: str | None = "karras"
+    seed: int | None = None
+    num_images: int = 1
+    latents: Tensor | None = None
+
+    @classmethod
+    def of(cls, prompt: str | Sequence[str], options: dict[str, Any]) -> Request:
+        """A request from the arguments of a call; raises BadInput for a name that is none, with the nearest one."""
+        known = [field.name for field in fields(cls)]
+        for name in options:
+            if name not in known:
+                raise unknown_name("argument", name, known)
+        return cls(prompt=prompt, **options)
+
+    def __post_init__(self) -> None:
+        if not self.prompts:
+            raise BadInput("prompt is an empty list; give at least one text.")
+        for text in (*self.prompts, self.negative_prompt):
+            if not isinstance(text, str):
+                raise BadInput(f"prompt and negative_prompt must be text, got {type(text).__name__} {text!r}.")
+        for name in ("height", "width"):
+            size = getattr(self, name)
+            if size is not None:
+                check_size(name, size)
+        whole_number("num_inference_steps", self.num_inference_steps, 1, MOST_STEPS)
+        whole_number("num_images", self.num_images, 1, MOST_IMAGES)
+        if self.seed is not None:
+            whole_number("seed", self.seed, 0, LARGEST_SEED)
+        finite("strength", self.strength, 0, 1)
+        finite("guidance_scale", self.guidance_scale, 0, 1000)
+        finite("guidance_rescale", self.guidance_rescale, 0, 1)
+        if self.mask_image is not None and self.image is None:
+            raise BadInput("mask_image was given without image; a mask says which part of a picture is to be redrawn.")
+
+    @property
+    def prompts(self) -> list[str]:
+        """The prompts as a list."""
+        return [self.prompt] if isinstance(self.prompt, str) else list(self.prompt)
+
+    @property
+    def picture_prompts(self) -> list[str]:
+        """The prompt of each picture."""
+        return [prompt for prompt in self.prompts for _ in range(self.num_images)]
+
+
+def check_size(name: str, size: object) -> None:
+    """Raise BadInput unless `size` is one that latents and pixels share."""
+    whole = isinstance(size, int) and not isinstance(size, bool)
+    if not whole or not 8 <= size <= LARGEST_SIZE or size % 8:  # type: ignore[operator]
+        raise BadInput(f"{name} is {size!r}; it must be a multiple of 8 from 8 to {LARGEST_SIZE} pixels.")

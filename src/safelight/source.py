@@ -1,0 +1,76 @@
+"""The picture that a run starts from, and the mask that says where it may change."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from safelight.errors import BadInput
+from safelight.images import mask_to_tensor, read_picture, scaled, to_tensor
+
+
+@dataclass(frozen=True)
+class Source:
+    """A picture of the run's size, and perhaps a mask (L mode, white where it is to be redrawn)."""
+
+    picture: Image.Image
+    mask: Image.Image | None
+
+    @property
+    def image(self) -> Tensor:
+        """(1, 3, H, W) in [-1, 1]."""
+        return to_tensor(self.picture)[None]
+
+    def latent_mask(self, factor: int) -> Tensor:
+        """(1, 1, H / factor, W / factor): 1 wherever any pixel is to be redrawn."""
+        if self.mask is None:
+            raise BadInput("This picture has no mask.")
+        return functional.max_pool2d(mask_to_tensor(self.mask)[None], factor)
+
+    def paste(self, drawn: Image.Image) -> Image.Image:
+        """`drawn` where the mask is white, the source's own pixels elsewhere."""
+        if self.mask is None:
+            return drawn
+        return Image.composite(drawn, self.picture, self.mask.point(lambda value: 255 if value >= 128 else 0))
+
+
+def open_source(
+    image: str | os.PathLike[str] | Image.Image | None,
+    mask: str | os.PathLike[str] | Image.Image | None,
+    width: int,
+    height: int,
+) -> Source | None:
+    """Read picture and mask and bring them to the run's size; raises BadInput where the mask is of another size."""
+    if image is None:
+        return None
+    picture = read_picture(image)
+    if mask is None:
+        return Source(scaled(picture, width, height), None)
+    masking = read_picture(mask)
+    if masking.size != picture.size:
+        raise BadInput(
+            f"mask_image is {masking.width} x {masking.height} pixels, image is {picture.width} x {picture.height}; "
+            "both must be of one size."
+        )
+    nearest = Image.Resampling.NEAREST
+    return Source(scaled(picture, width, height), scaled(masking, width, height).convert("L").resize((width, height), nearest))
+
+
+def picture_size(image: str | os.PathLike[str] | Image.Image | None, native: int) -> tuple[int, int]:
+    """Width and height of a run that names none: the picture's, cut down to multiples of 8, or the model's own."""
+    if image is None:
+        return native, native
+    picture = read_picture(image)
+    return max(8, picture.width // 8 * 8), max(8, picture.height // 8 * 8)
+
+
+def digest(picture: Image.Image | None) -> str | None:
+    """SHA-256 of a picture's pixels, by which a recipe knows its source again."""
+    if picture is None:
+        return None
+    return hashlib.sha256(f"{picture.mode}{picture.size}".encode() + picture.tobytes()).hexdigest()

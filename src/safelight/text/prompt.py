@@ -1,0 +1,41 @@
+"""Prompts of any length: cut into pieces that the text encoder can read, encoded apart, joined again.
+
+A prompt that fits is one piece, exactly as in Stable Diffusion. A longer one is used in full: its words fill as many
+pieces as they need, each between its own start and end token, and the UNet attends to the vectors of all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from safelight.text.clip import TextEncoder
+from safelight.text.tokenizer import Tokenizer
+
+
+def pieces(prompt: str, tokenizer: Tokenizer) -> list[list[int]]:
+    """The word ids of a prompt in runs of at most `tokenizer.length - 2`; an empty prompt is one empty run."""
+    words = tokenizer.words(prompt)
+    room = tokenizer.length - 2
+    return [words[start : start + room] for start in range(0, len(words), room)] or [[]]
+
+
+def encode_prompts(prompts: Sequence[str], tokenizer: Tokenizer, encoder: TextEncoder) -> Tensor:
+    """Prompts -> (b, p * length, width), where p is the number of pieces of the longest.
+
+    Shorter prompts are filled up with empty pieces, so that all can be compared by guidance.
+    """
+    cut = [pieces(prompt, tokenizer) for prompt in prompts]
+    longest = max(len(runs) for runs in cut)
+    rows = [encode_pieces(runs + [[]] * (longest - len(runs)), tokenizer, encoder) for runs in cut]
+    return torch.cat(rows)
+
+
+def encode_pieces(runs: Sequence[Sequence[int]], tokenizer: Tokenizer, encoder: TextEncoder) -> Tensor:
+    """Runs of word ids -> (1, len(runs) * length, width)."""
+    framed = [tokenizer.framed(run) for run in runs]
+    device = encoder.token_embedding.weight.device
+    hidden = encoder(torch.tensor(framed, device=device))
+    return hidden.reshape(1, -1, hidden.shape[-1])

@@ -1,0 +1,83 @@
+"""What the configurations of diffusers' two UNets say in the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from safelight.configs import Attention, UNetConfig
+from safelight.weights.fields import MOST, Fields
+
+LATENT_SIZE = 64  # of Stable Diffusion, at 512 pixels
+
+ONLY: dict[str, tuple[Any, ...]] = {
+    "center_input_sample": (False,),
+    "downsample_padding": (1,),
+    "mid_block_scale_factor": (1,),
+    "act_fn": ("silu", "swish"),
+    "class_embed_type": (None,),
+    "resnet_time_scale_shift": ("default",),
+    "time_embedding_type": ("positional",),
+    "time_embedding_dim": (None,),
+}
+
+
+def read_shared(fields: Fields, *, in_channels: int, channels: tuple[int, ...]) -> dict[str, Any]:
+    """The arguments of UNetConfig that both layouts give alike; their defaults differ in the two given here."""
+    fields.only(ONLY)
+    widths = fields.integers("block_out_channels", channels)
+    return {
+        "in_channels": fields.integer("in_channels", in_channels),
+        "out_channels": fields.integer("out_channels", in_channels),
+        "channels": widths,
+        "blocks_per_level": fields.same_integer("layers_per_block", 2, count=len(widths), most=MOST),
+        "classes": 0 if fields.values.get("num_class_embeds") is None else fields.integer("num_class_embeds", 1),
+        "groups": fields.integer("norm_num_groups", 32),
+        "norm_epsilon": fields.number("norm_eps", 1e-5),
+        "sine_first": fields.choice("flip_sin_to_cos", True, {True: False, False: True}),
+        "frequency_shift": fields.number("freq_shift", 0),
+    }
+
+
+def write_shared(config: UNetConfig) -> dict[str, Any]:
+    """The fields that both layouts have."""
+    shift = config.frequency_shift
+    return {
+        "act_fn": "silu",
+        "block_out_channels": list(config.channels),
+        "center_input_sample": False,
+        "downsample_padding": 1,
+        "flip_sin_to_cos": not config.sine_first,
+        "freq_shift": int(shift) if shift.is_integer() else shift,
+        "in_channels": config.in_channels,
+        "layers_per_block": config.blocks_per_level,
+        "mid_block_scale_factor": 1,
+        "norm_eps": config.norm_epsilon,
+        "norm_num_groups": config.groups,
+        "num_class_embeds": config.classes or None,
+        "out_channels": config.out_channels,
+    }
+
+
+def read_block_types(
+    fields: Fields, down: tuple[str, ...], up: tuple[str, ...], kinds: Mapping[Attention, str]
+) -> tuple[Attention, ...]:
+    """The attention of each level; `down` and `up` are the layout's defaults. The up path must mirror the down path."""
+    names = {way: {f"{prefix}{way}Block2D": kind for kind, prefix in kinds.items()} for way in ("Down", "Up")}
+    attention = fields.choices("down_block_types", down, names["Down"])
+    if fields.choices("up_block_types", up, names["Up"]) != attention[::-1]:
+        raise fields.wrong("up_block_types", "it must mirror down_block_types")
+    return attention
+
+
+def write_block_types(attention: tuple[Attention, ...], kinds: Mapping[Attention, str]) -> tuple[list[str], list[str]]:
+    """The names of the down path's blocks and of the up path's."""
+    return [f"{kinds[kind]}DownBlock2D" for kind in attention], [f"{kinds[kind]}UpBlock2D" for kind in attention[::-1]]
+
+
+def read_latent_size(fields: Fields) -> int:
+    """The side of the latents that a UNet was trained on: `sample_size`; the shorter side where two are given, 64 where none is."""
+    value = fields.values.get("sample_size")
+    if value is None:
+        return LATENT_SIZE
+    return min(fields.integers("sample_size", LATENT_SIZE, count=2 if isinstance(value, list) else 1))

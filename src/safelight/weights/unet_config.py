@@ -1,0 +1,128 @@
+"""UNetConfig to and from the config.json of diffusers' UNet2DConditionModel: a UNet that reads text.
+
+A UNet without cross-attention is a UNet2DModel there: see unconditional_unet_config.py.
+
+What that layout calls `attention_head_dim` is the number of heads wherever a transformer stands, and the width of one
+head in its blocks of self-attention; there the up path also reads the list in the order of the down path. We follow
+what its code does, not its names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from safelight.configs import Attention, Projection, UNetConfig
+from safelight.errors import BadInput
+from safelight.weights.fields import MOST, Fields
+from safelight.weights.unet_blocks import read_block_types, read_shared, write_block_types, write_shared
+
+CLASS = "UNet2DConditionModel"
+KINDS: dict[Attention, str] = {"none": "", "self": "Attn", "cross": "CrossAttn"}
+MIDDLES: dict[str | None, Attention] = {"UNetMidBlock2DCrossAttn": "cross"}
+PROJECTIONS: dict[bool, Projection] = {False: "conv", True: "linear"}
+
+ONLY: dict[str, tuple[Any, ...]] = {
+    "_class_name": (CLASS,),
+    "only_cross_attention": (False,),
+    "mid_block_only_cross_attention": (None, False),
+    "reverse_transformer_layers_per_block": (None,),
+    "encoder_hid_dim": (None,),
+    "encoder_hid_dim_type": (None,),
+    "num_attention_heads": (None,),
+    "dual_cross_attention": (False,),
+    "addition_embed_type": (None,),
+    "resnet_skip_time_act": (False,),
+    "resnet_out_scale_factor": (1,),
+    "time_embedding_act_fn": (None,),
+    "timestep_post_act": (None,),
+    "time_cond_proj_dim": (None,),
+    "conv_in_kernel": (3,),
+    "conv_out_kernel": (3,),
+    "projection_class_embeddings_input_dim": (None,),
+    "attention_type": ("default",),
+    "class_embeddings_concat": (False,),
+    "cross_attention_norm": (None,),
+}
+
+
+def read_unet_config(fields: Fields) -> UNetConfig:
+    """The configuration that a config.json describes; raises BadCheckpoint for what we do not have."""
+    fields.only(ONLY)
+    shared = read_shared(fields, in_channels=4, channels=(320, 640, 1280, 1280))
+    levels = len(shared["channels"])
+    attention = read_block_types(
+        fields, ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",), ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3, KINDS
+    )
+    if len(attention) != levels:
+        raise fields.wrong("down_block_types", f"it needs {levels} entries, one for each of block_out_channels")
+    return fields.build(
+        UNetConfig,
+        **shared,
+        attention=attention,
+        middle_attention=fields.choice("mid_block_type", "UNetMidBlock2DCrossAttn", MIDDLES),
+        heads=_read_heads(fields, shared["channels"], attention),
+        transformer_depth=fields.same_integer("transformer_layers_per_block", 1, count=levels, most=MOST),
+        context_width=fields.same_integer("cross_attention_dim", 1280, count=levels),
+        projection=fields.choice("use_linear_projection", False, PROJECTIONS),
+    )
+
+
+def write_unet_config(config: UNetConfig) -> dict[str, Any]:
+    """The config.json that diffusers reads; raises BadInput for a UNet that this layout cannot say."""
+    if config.middle_attention != "cross":
+        raise BadInput(
+            f"UNetConfig.middle_attention is {config.middle_attention!r} in a UNet with cross-attention; "
+            f"diffusers' {CLASS} has only 'cross'."
+        )
+    heads = _written_heads(config)
+    down, up = write_block_types(config.attention, KINDS)
+    return {
+        "_class_name": CLASS,
+        **write_shared(config),
+        "attention_head_dim": heads[0] if len(set(heads)) == 1 else heads,
+        "cross_attention_dim": config.context_width,
+        "down_block_types": down,
+        "mid_block_type": "UNetMidBlock2DCrossAttn",
+        "transformer_layers_per_block": config.transformer_depth,
+        "up_block_types": up,
+        "use_linear_projection": config.projection == "linear",
+    }
+
+
+def _read_heads(fields: Fields, channels: tuple[int, ...], attention: tuple[Attention, ...]) -> tuple[int, ...]:
+    given = fields.integers("attention_head_dim", 8, count=len(channels))
+    heads = []
+    for width, kind, entry, mirrored in zip(channels, attention, given, given[::-1], strict=True):
+        if kind == "self" and (entry != mirrored or width % entry):
+            raise fields.wrong(
+                "attention_head_dim",
+                f"with self-attention in a level {width} wide it must divide {width} and read the same backwards",
+            )
+        own = width // entry if kind == "self" else entry
+        heads.append(1 if kind == "none" and width % entry else own)
+    if attention[-1] == "none" and heads[-1] != given[-1]:  # the middle takes its heads from the coarsest level
+        raise fields.wrong("attention_head_dim", f"its last entry must divide {channels[-1]}")
+    return tuple(heads)
+
+
+def _written_heads(config: UNetConfig) -> list[int]:
+    written = list(config.heads)
+    last = len(written) - 1
+    for level in (level for level, kind in enumerate(config.attention) if kind == "self"):
+        written[level] = config.channels[level] // config.heads[level]
+        if config.attention[last - level] == "none" and level > 0:  # a level without attention has no heads of its own
+            written[last - level] = written[level]
+    _check_mirrored(config, written)
+    return written
+
+
+def _check_mirrored(config: UNetConfig, written: list[int]) -> None:
+    kinds: Mapping[int, Attention] = dict(enumerate(config.attention))
+    for level, kind in kinds.items():
+        middle_wrong = level == len(written) - 1 and kind == "self" and written[level] != config.heads[level]
+        if kind == "self" and (middle_wrong or written[level] != written[len(written) - 1 - level]):
+            raise BadInput(
+                f"UNetConfig.heads is {config.heads} with attention {config.attention}; diffusers' {CLASS} reads its "
+                f"list of heads backwards in self-attention, and needs {written} to be the same both ways."
+            )
