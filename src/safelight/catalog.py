@@ -93,7 +93,7 @@ def _version_2(
         size=size,
         licence=OPENRAIL_PLUS,
         hub=hub,
-        unet=replace(UNET_2, in_channels=in_channels),
+        unet=replace(UNET_2, in_channels=in_channels, sample_size=size // AUTOENCODER.factor),
         unet_parameters=unet_parameters,
         text_encoder=VIT_H_TEXT,
         text_encoder_parameters=340_387_840,

@@ -68,7 +68,9 @@ class Recipe:
 
     def parameters(self) -> str:
         """The recipe as AUTOMATIC1111's web interface and the programs after it write and read it."""
-        sampler = " ".join(filter(None, [SAMPLER_NAMES.get(self.sampler, self.sampler), GRID_NAMES.get(self.grid or "")]))
+        sampler = " ".join(
+            filter(None, [SAMPLER_NAMES.get(self.sampler, self.sampler), GRID_NAMES.get(self.grid or "")])
+        )
         settings = {
             "Steps": self.num_inference_steps,
             "Sampler": sampler,
@@ -91,7 +93,9 @@ def read_recipe(picture: Image.Image, where: str) -> Recipe:
     """The recipe that a PNG carries; raises BadInput where it carries none or a damaged one."""
     text = picture.info.get(CHUNK)
     if not isinstance(text, str):
-        raise BadInput(f"{where!r} carries no Safelight recipe: it was made by another program, or its text was removed.")
+        raise BadInput(
+            f"{where!r} carries no Safelight recipe: it was made by another program, or its text was removed."
+        )
     try:
         found: Any = json.loads(text)
         known = {field.name for field in fields(Recipe)}

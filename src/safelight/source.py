@@ -58,7 +58,9 @@ def open_source(
             "both must be of one size."
         )
     nearest = Image.Resampling.NEAREST
-    return Source(scaled(picture, width, height), scaled(masking, width, height).convert("L").resize((width, height), nearest))
+    return Source(
+        scaled(picture, width, height), scaled(masking, width, height).convert("L").resize((width, height), nearest)
+    )
 
 
 def picture_size(image: str | os.PathLike[str] | Image.Image | None, native: int) -> tuple[int, int]:

@@ -135,13 +135,7 @@ def test_every_sampler_is_covered() -> None:
     assert SAMPLERS.keys() == CONVENTIONS.keys() == COUNTERPARTS.keys() | {"dpmpp_2s_ancestral"}
 
 
-# diffusers' PNDM averages v instead of the noise, which costs it its order: see test_samplers.py.
-CASES = [
-    (name, prediction)
-    for name in COUNTERPARTS
-    for prediction in ("epsilon", "v")
-    if not (name in ("pndm", "plms") and prediction == "v")
-]
+CASES = [(name, prediction) for name in COUNTERPARTS for prediction in ("epsilon", "v")]
 
 
 @pytest.mark.parametrize("steps", [10, 25, 50])

@@ -13,6 +13,7 @@ from safelight.configs import ScheduleConfig
 from safelight.diffusion.denoiser import as_denoiser
 from safelight.diffusion.plan import plan
 from safelight.diffusion.samplers import SAMPLERS, Sampler, dpmpp_3m_sde
+from safelight.diffusion.samplers.averaging import OF_NOISE, OF_VELOCITY, Averaging
 from safelight.diffusion.samplers.dpmpp_3m_sde import through_three
 from safelight.diffusion.samplers.lms import integration_weights
 from safelight.diffusion.schedule import Schedule
@@ -193,26 +194,20 @@ def test_steps_tell_where_they_are(name: str) -> None:
     assert torch.allclose(steps[2].latent, steps[2].x / 2**0.5)
 
 
+@pytest.mark.parametrize("averaging", [OF_NOISE, OF_VELOCITY])
 @pytest.mark.parametrize("name", ["plms", "pndm"])
-def test_multistep_noise_is_right_for_v_prediction(name: str) -> None:
-    """A network says the same thing in v as in noise: the picture must be the same."""
-    finals = []
-    for prediction in ("epsilon", "v"):
-        schedule = Schedule(ScheduleConfig(prediction=prediction))  # type: ignore[arg-type]
-        layout = plan(schedule, name, None, 20)
+def test_either_average_leads_to_the_same_picture_as_steps_grow(name: str, averaging: Averaging) -> None:
+    sigmas = torch.linspace(3.0, 0.3, 201, dtype=torch.float64)
+    *_, last = SAMPLERS[name](two_bumps, PIXELS.double(), sigmas, no_noise, averaging=averaging)  # type: ignore[call-arg]
+    *_, exact = SAMPLERS["heun"](two_bumps, PIXELS.double(), sigmas, no_noise)
+    assert torch.allclose(last.x, exact.x, atol=0.02 if averaging is OF_VELOCITY else 1e-4)
 
-        def network(latent: Tensor, timestep: Tensor, schedule: Schedule = schedule) -> Tensor:
-            sigma = schedule.sigma(timestep.double()).float().reshape(-1, 1, 1, 1)
-            x = latent * (1 + sigma**2).sqrt()
-            noise = (x - two_bumps(x, sigma[0, 0, 0, 0])) / sigma
-            if schedule.config.prediction == "epsilon":
-                return noise
-            return (noise - sigma * (x - sigma * noise)) / (1 + sigma**2).sqrt()
 
-        x = PIXELS.float() * layout.start_scale
-        *_, last = layout.sampler(as_denoiser(network, schedule, layout.timestep_of), x, layout.sigmas, no_noise)
-        finals.append(last.x)
-    assert torch.allclose(finals[0], finals[1], atol=1e-4)
+@pytest.mark.parametrize("sigma", [0.03, 1.0, 14.6])
+def test_velocity_says_the_noise(sigma: float) -> None:
+    level, x, denoised = torch.tensor(sigma), torch.randn(2, 3, 4, 4), torch.randn(2, 3, 4, 4)
+    back = OF_VELOCITY.noise(OF_VELOCITY.estimate(x, denoised, level), x, level)
+    assert torch.allclose(back, OF_NOISE.estimate(x, denoised, level), atol=1e-4)
 
 
 def test_names_and_functions_agree() -> None:

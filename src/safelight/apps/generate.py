@@ -30,7 +30,9 @@ def add_to(commands: Any) -> None:
     command.add_argument("--height", type=int, metavar="H", help="pixels, a multiple of 8")
     command.add_argument("--count", type=int, default=1, metavar="N", help="pictures (default: %(default)s)")
     command.add_argument("--image", metavar="F", help="a picture to start from")
-    command.add_argument("--strength", type=float, default=0.75, metavar="S", help="0 keeps --image, 1 keeps nothing of it")
+    command.add_argument(
+        "--strength", type=float, default=0.75, metavar="S", help="0 keeps --image, 1 keeps nothing of it"
+    )
     command.add_argument("--mask", metavar="F", help="white where --image is to be redrawn")
     command.add_argument("--out", type=Path, metavar="F", help="file of the picture; several are numbered")
     command.add_argument("--sheet", type=Path, metavar="F", help="also write all pictures side by side into this file")
@@ -113,4 +115,6 @@ def check_writable(file: Path) -> None:
     if not file.suffix:
         raise BadInput(f"--out {str(file)!r} has no ending; name a picture file such as fox.png.")
     if file.is_dir() or not file.parent.is_dir():
-        raise BadInput(f"--out {str(file)!r} cannot be written: {'it is' if file.is_dir() else 'its folder is not'} a folder.")
+        raise BadInput(
+            f"--out {str(file)!r} cannot be written: {'it is' if file.is_dir() else 'its folder is not'} a folder."
+        )

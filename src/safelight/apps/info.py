@@ -23,7 +23,11 @@ def run(arguments: argparse.Namespace) -> None:
 
     parts, name = open_model(arguments.model)
     networks = {"text_encoder": parts.text_encoder, "unet": parts.unet, "autoencoder": parts.autoencoder}
-    facts: dict[str, Any] = {"model": name, "tokens": len(parts.tokenizer.vocabulary), "schedule": asdict(parts.schedule)}
+    facts: dict[str, Any] = {
+        "model": name,
+        "tokens": len(parts.tokenizer.vocabulary),
+        "schedule": asdict(parts.schedule),
+    }
     sentences = [f"{name}: {len(parts.tokenizer.vocabulary):,} tokens, {parts.schedule.prediction} prediction"]
     for part, network in networks.items():
         weights = list(network.parameters())

@@ -34,7 +34,9 @@ def run(arguments: argparse.Namespace) -> None:
     picture = read_picture(arguments.picture)
     recipe = read_recipe(picture, str(arguments.picture))
     if recipe.own_latents:
-        raise BadInput(f"{str(arguments.picture)!r} was drawn from start noise that its caller gave; no seed brings it back.")
+        raise BadInput(
+            f"{str(arguments.picture)!r} was drawn from start noise that its caller gave; no seed brings it back."
+        )
     check_sources(recipe.image, arguments.image, "--image")
     check_sources(recipe.mask, arguments.mask, "--mask")
     pipeline = load(arguments.model or recipe.model, dtype=recipe.dtype, device=arguments.device)

@@ -29,7 +29,9 @@ def add_to(commands: Any) -> None:
         stage.add_argument("--recipe", default="tiny", metavar="R", help="name or TOML file (default: %(default)s)")
         stage.add_argument("--data", type=Path, metavar="F", help="folder of captioned pictures or of .tar shards")
         stage.add_argument("--out", type=Path, metavar="RUN", help="folder of the run; one that has begun goes on")
-        stage.add_argument("--set", action="append", default=[], metavar="X=V", help="change one field, e.g. loop.steps=50")
+        stage.add_argument(
+            "--set", action="append", default=[], metavar="X=V", help="change one field, e.g. loop.steps=50"
+        )
         stage.add_argument("--print-config", action="store_true", help="print the whole configuration and stop")
         if name == "diffusion":
             stage.add_argument("--autoencoder", type=Path, metavar="RUN", help="run of the first stage")

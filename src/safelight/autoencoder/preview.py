@@ -26,7 +26,9 @@ def latent_colours(autoencoder: Autoencoder) -> Callable[[Tensor], Tensor]:
     flat = colours[:, :, None, None].expand(-1, -1, side, side).to(weight)
     means = torch.cat([autoencoder.encode(one).mean for one in flat.split(9)]).float()
     rows = means.mean(dim=(2, 3)).cpu()
-    solution = torch.linalg.lstsq(torch.cat([rows, torch.ones(len(rows), 1)], dim=1), colours).solution.to(weight.device)
+    solution = torch.linalg.lstsq(torch.cat([rows, torch.ones(len(rows), 1)], dim=1), colours).solution.to(
+        weight.device
+    )
 
     def preview(latent: Tensor) -> Tensor:
         positions = rearrange(latent.float(), "b c h w -> b h w c")

@@ -31,7 +31,7 @@ from safelight.diffusion.grids import (
     without_cleanest,
 )
 from safelight.diffusion.samplers import SAMPLERS, Sampler
-from safelight.diffusion.samplers.pndm import pndm
+from safelight.diffusion.samplers.averaging import OF_NOISE, OF_VELOCITY
 from safelight.diffusion.schedule import Schedule
 from safelight.errors import BadInput, unknown_name
 
@@ -112,9 +112,14 @@ def as_it_is(sampler: Sampler, schedule: Schedule) -> Sampler:
     return sampler
 
 
+def averaging_predictions(sampler: Sampler, schedule: Schedule) -> Sampler:
+    """PLMS averages what the network predicts, which only the schedule knows."""
+    return partial(sampler, averaging=OF_VELOCITY if schedule.config.prediction == "v" else OF_NOISE)
+
+
 def with_halfway_levels(sampler: Sampler, schedule: Schedule) -> Sampler:
-    """PNDM's Runge-Kutta start visits the level halfway in timesteps, which only the schedule knows."""
-    return partial(pndm, halfway=schedule.halfway)
+    """PNDM does so too, and its Runge-Kutta start visits the level halfway in timesteps."""
+    return partial(averaging_predictions(sampler, schedule), halfway=schedule.halfway)
 
 
 @dataclass(frozen=True)
@@ -131,7 +136,9 @@ CONVENTIONS: dict[str, Convention] = {
     "ddpm": Convention("DDPMScheduler", "leading", level_courses(at_zero)),
     "ddim": Convention("DDIMScheduler", "leading", level_courses(at_smallest)),
     "pndm": Convention("PNDMScheduler", "leading", level_courses(at_smallest), with_halfway_levels),
-    "plms": Convention("PNDMScheduler(skip_prk_steps=True)", "leading", level_courses(at_smallest)),
+    "plms": Convention(
+        "PNDMScheduler(skip_prk_steps=True)", "leading", level_courses(at_smallest), averaging_predictions
+    ),
     "lms": Convention("LMSDiscreteScheduler", "linspace", SIGMA_COURSES),
     "heun": Convention("HeunDiscreteScheduler", "linspace", SIGMA_COURSES),
     "euler": Convention("EulerDiscreteScheduler", "linspace", SIGMA_COURSES),

@@ -15,9 +15,7 @@ class Attention(nn.Module):
     softmax(Q K^T / sqrt(d)) V of each head, equation 1 of Vaswani et al. 2017.
     """
 
-    def __init__(
-        self, width: int, *, context_width: int, heads: int, input_bias: bool
-    ) -> None:
+    def __init__(self, width: int, *, context_width: int, heads: int, input_bias: bool) -> None:
         super().__init__()
         self.heads = heads
         self.query = nn.Linear(width, width, bias=input_bias)

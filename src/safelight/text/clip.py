@@ -79,7 +79,8 @@ class ImageEncoder(nn.Module):
         """(b, 3, size, size), normalised -> (b, width): the class token after the last norm."""
         if image.shape[-2:] != (self.config.size, self.config.size):
             raise BadInput(
-                f"The image encoder got {tuple(image.shape[-2:])} pixels; it reads {self.config.size} x {self.config.size}."
+                f"The image encoder got {tuple(image.shape[-2:])} pixels; "
+                f"it reads {self.config.size} x {self.config.size}."
             )
         patches = rearrange(self.patch_embedding(image), "b c h w -> b (h w) c")
         first = self.class_embedding.to(patches.dtype).expand(patches.shape[0], 1, -1)

@@ -43,34 +43,33 @@ class Tokenizer:
         self.pad = pad
         self.start_id, self.end_id, self.pad_id = vocabulary[START], vocabulary[END], vocabulary[pad]
         model = models.BPE(
-            vocab=vocabulary, merges=self.merges, unk_token=END, end_of_word_suffix=WORD_END, continuing_subword_prefix=""
+            vocab=vocabulary,
+            merges=self.merges,
+            unk_token=END,
+            end_of_word_suffix=WORD_END,
+            continuing_subword_prefix="",
         )
         self.backend = _pipeline(model)
 
     @classmethod
     def load(cls, folder: Path) -> Tokenizer:
-        """Read vocab.json and merges.txt, or tokenizer.json, from a checkpoint's tokenizer folder."""
-        vocabulary_file, merges_file, one_file = folder / "vocab.json", folder / "merges.txt", folder / "tokenizer.json"
+        """Read vocab.json and merges.txt, or tokenizer.json, from a checkpoint's tokenizer folder.
+
+        Raises BadCheckpoint.
+        """
         try:
-            if vocabulary_file.exists() and merges_file.exists():
-                vocabulary = json.loads(vocabulary_file.read_text("utf-8"))
-                lines = merges_file.read_text("utf-8").splitlines()
-                merges = [_pair(line) for line in lines if line and not line.startswith("#version")]
-            elif one_file.exists():
-                model = json.loads(one_file.read_text("utf-8"))["model"]
-                vocabulary = model["vocab"]
-                merges = [_pair(merge) if isinstance(merge, str) else tuple(merge) for merge in model["merges"]]
-            else:
-                raise BadCheckpoint(f"{str(folder)!r} holds no tokenizer: neither vocab.json and merges.txt nor tokenizer.json.")
+            vocabulary, merges = _read_model(folder)
             settings_file = folder / "tokenizer_config.json"
             settings = json.loads(settings_file.read_text("utf-8")) if settings_file.exists() else {}
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            if isinstance(error, BadCheckpoint):
-                raise
+            pad = settings.get("pad_token") or END
+            length = int(settings.get("model_max_length", 77))
+            if length < 2:
+                raise BadCheckpoint(f"model_max_length is {length}; it must be at least 2")
+            return cls(
+                vocabulary, merges, length=min(length, 1024), pad=pad["content"] if isinstance(pad, dict) else pad
+            )
+        except Exception as error:  # the backend raises Exception itself, for merges that the vocabulary lacks
             raise BadCheckpoint(f"The tokenizer in {str(folder)!r} cannot be read: {error}.") from error
-        pad = settings.get("pad_token", END)
-        pad = pad.get("content", END) if isinstance(pad, dict) else pad or END
-        return cls(vocabulary, merges, length=min(int(settings.get("model_max_length", 77)), 1024), pad=pad)
 
     @classmethod
     def train(cls, texts: Iterable[str], *, size: int, length: int) -> Tokenizer:
@@ -130,6 +129,19 @@ class Tokenizer:
         return Tokens(torch.tensor(rows), torch.tensor(ends))
 
 
+def _read_model(folder: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """The vocabulary and the merges, from two files or from one."""
+    vocabulary_file, merges_file, one_file = folder / "vocab.json", folder / "merges.txt", folder / "tokenizer.json"
+    if vocabulary_file.exists() and merges_file.exists():
+        vocabulary = json.loads(vocabulary_file.read_text("utf-8"))
+        lines = merges_file.read_text("utf-8").splitlines()
+        return vocabulary, [_pair(line) for line in lines if line and not line.startswith("#version")]
+    if one_file.exists():
+        model = json.loads(one_file.read_text("utf-8"))["model"]
+        return model["vocab"], [_pair(merge) if isinstance(merge, str) else tuple(merge) for merge in model["merges"]]
+    raise BadCheckpoint("it holds neither vocab.json and merges.txt nor tokenizer.json")
+
+
 def _pipeline(model: models.Model) -> Backend:
     """Lower-cased, spaces folded, split into words, every word as bytes: how CLIP reads text."""
     backend = Backend(model)
@@ -137,7 +149,10 @@ def _pipeline(model: models.Model) -> Backend:
         [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
     )
     backend.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(WORDS, "removed", invert=True), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+        [
+            pre_tokenizers.Split(WORDS, "removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
     )
     return backend
 

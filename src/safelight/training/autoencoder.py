@@ -104,7 +104,9 @@ class AutoencoderTask:
         if not shown:
             return None
         images = torch.cat([self._whole(record) for record in shown])
-        rows = torch.cat([torch.cat(list(images), dim=-1), torch.cat(list(self.network(images).float()), dim=-1)], dim=-2)
+        rows = torch.cat(
+            [torch.cat(list(images), dim=-1), torch.cat(list(self.network(images).float()), dim=-1)], dim=-2
+        )
         pixels = ((rows.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0)
         return Image.fromarray(pixels.cpu().numpy())
 

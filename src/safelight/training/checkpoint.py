@@ -23,7 +23,9 @@ def save_checkpoint(folder: Path, step: int, tensors: Mapping[str, Tensor], fact
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"step-{step:08d}.safetensors"
     beside = target.with_suffix(".partial")
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, beside, {"facts": json.dumps(dict(facts))})
+    save_file(
+        {name: tensor.contiguous() for name, tensor in tensors.items()}, beside, {"facts": json.dumps(dict(facts))}
+    )
     with beside.open("rb") as file:
         os.fsync(file.fileno())
     beside.replace(target)
@@ -55,7 +57,9 @@ def pack(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def unpack(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The set that `pack` put under that prefix."""
-    return {name.removeprefix(f"{prefix}/"): tensor for name, tensor in tensors.items() if name.startswith(f"{prefix}/")}
+    return {
+        name.removeprefix(f"{prefix}/"): tensor for name, tensor in tensors.items() if name.startswith(f"{prefix}/")
+    }
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

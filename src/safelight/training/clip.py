@@ -87,7 +87,9 @@ class ClipTask:
         device = next(self.network.parameters()).device
         images = torch.cat(
             [
-                self.network.embed_image(torch.stack([to_tensor(on_colour(cache[i], COLOURS["white"])) for i in part]).to(device))
+                self.network.embed_image(
+                    torch.stack([to_tensor(on_colour(cache[i], COLOURS["white"])) for i in part]).to(device)
+                )
                 for part in torch.arange(len(records)).split(64)
             ]
         ).float()

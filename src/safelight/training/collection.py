@@ -121,7 +121,9 @@ def _read_folder(path: Path) -> list[Record]:
 def _parse_fields(where: str, suffix: str, content: bytes) -> dict[str, Any]:
     try:
         text = content.decode()
-        fields = {"captions": [line for line in text.splitlines() if line.strip()]} if suffix == ".txt" else json.loads(text)
+        fields = (
+            {"captions": [line for line in text.splitlines() if line.strip()]} if suffix == ".txt" else json.loads(text)
+        )
     except ValueError as error:
         raise BadInput(f"{where!r} is not UTF-8 text or not valid JSON: {error}.") from error
     if not isinstance(fields, dict):

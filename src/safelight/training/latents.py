@@ -45,7 +45,9 @@ def latent_set(
     records: Sequence[Record], autoencoder: Autoencoder, *, size: int, colours: Sequence[str], cache: Path
 ) -> LatentSet:
     """Encode every view of every record, or read `cache` where it was made of the same things."""
-    listing = [(place, colour, captions) for place, record in enumerate(records) for colour, captions in views(record, colours)]
+    listing = [
+        (place, colour, captions) for place, record in enumerate(records) for colour, captions in views(record, colours)
+    ]
     fingerprint = _fingerprint(records, autoencoder, size, colours)
     latents = _read(cache, fingerprint)
     if latents is None:

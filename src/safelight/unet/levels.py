@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from safelight.configs import Attention, UNetConfig
@@ -15,7 +16,9 @@ from safelight.unet.transformer import SpatialTransformer
 class Block(nn.Module):
     """A residual block (which sees the noise level, never the text), then attention (which may see the text)."""
 
-    def __init__(self, config: UNetConfig, in_channels: int, out_channels: int, attention: Attention, heads: int) -> None:
+    def __init__(
+        self, config: UNetConfig, in_channels: int, out_channels: int, attention: Attention, heads: int
+    ) -> None:
         super().__init__()
         self.residual = residual_block(config, in_channels, out_channels)
         self.attention = attention_layer(config, out_channels, attention, heads)
@@ -84,6 +87,15 @@ class UpLevel(nn.Module):
         )
         self.upsample = Upsample(width) if level > 0 else None
 
+    def forward(self, x: Tensor, skips: list[Tensor], embedding: Tensor, context: Tensor | None) -> Tensor:
+        """(b, c, h, w) -> (b, c, 2 h, 2 w), or the same size on the finest level; takes its share off `skips`' end."""
+        for block in self.blocks:
+            x = block(torch.cat([x, skips.pop()], dim=1), embedding, context)
+        if self.upsample is not None:
+            height, width = skips[-1].shape[-2:]
+            x = self.upsample(x, (height, width))
+        return x
+
 
 def residual_block(config: UNetConfig, in_channels: int, out_channels: int) -> ResidualBlock:
     """A residual block of this UNet; the embedding is four times as wide as the finest level."""
@@ -101,9 +113,7 @@ def attention_layer(config: UNetConfig, channels: int, attention: Attention, hea
     if attention == "none":
         return nn.Identity()
     if attention == "self":
-        return SpatialSelfAttention(
-            channels, heads=heads, groups=config.groups, norm_epsilon=config.norm_epsilon
-        )
+        return SpatialSelfAttention(channels, heads=heads, groups=config.groups, norm_epsilon=config.norm_epsilon)
     return SpatialTransformer(
         channels,
         context_width=config.context_width,

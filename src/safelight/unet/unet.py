@@ -50,10 +50,7 @@ class UNet(nn.Module):
             skips.extend(down(skips[-1], embedding, context))
         x = self.middle(skips[-1], embedding, context)
         for up in self.up:
-            for block in up.blocks:
-                x = block(torch.cat([x, skips.pop()], dim=1), embedding, context)
-            if up.upsample is not None:
-                x = up.upsample(x, skips[-1].shape[-2:])
+            x = up(x, skips, embedding, context)
         return self.conv_out(functional.silu(self.norm_out(x)))
 
     def embed(self, latent: Tensor, timestep: Tensor | float, class_label: Tensor | None) -> Tensor:

@@ -18,7 +18,7 @@ from safelight.weights.fit import check_fit
 from safelight.weights.folder import open_folder, save_folder
 from safelight.weights.parts import Parts
 from safelight.weights.schedule import load_schedule, save_schedule
-from safelight.weights.unet import load_latent_size, load_unet, save_unet
+from safelight.weights.unet import load_unet, save_unet
 
 __all__ = [
     "Parts",
@@ -26,7 +26,6 @@ __all__ = [
     "load_autoencoder",
     "load_clip",
     "load_image_encoder",
-    "load_latent_size",
     "load_schedule",
     "load_text_encoder",
     "load_unet",

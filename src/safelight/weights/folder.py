@@ -19,7 +19,7 @@ from safelight.weights.model_index import NAME, check_model_index, write_model_i
 from safelight.weights.parts import Parts
 from safelight.weights.schedule import load_schedule, save_schedule
 from safelight.weights.schedule_config import CLASS as SCHEDULER
-from safelight.weights.unet import load_latent_size, load_unet, save_unet
+from safelight.weights.unet import load_unet, save_unet
 from safelight.weights.whole_folder import whole_folder
 
 __all__ = ["Parts", "open_folder", "save_folder"]
@@ -41,7 +41,6 @@ def open_folder(path: Path | str, dtype: torch.dtype | None = None, variant: str
         "unet": lambda: load_unet(path / "unet", dtype, variant),
         "autoencoder": lambda: load_autoencoder(path / "vae", dtype, variant),
         "schedule": lambda: load_schedule(path / "scheduler"),
-        "latent_size": lambda: load_latent_size(path / "unet"),
     }
     loaded: dict[str, Any] = {}
     faults: list[str] = []
@@ -51,7 +50,7 @@ def open_folder(path: Path | str, dtype: torch.dtype | None = None, variant: str
         except BadCheckpoint as error:
             faults.append(str(error))
     if faults:
-        raise BadCheckpoint("\n".join(dict.fromkeys(faults)))
+        raise BadCheckpoint("\n".join(faults))
     parts = Parts(**loaded)
     check_fit(parts)
     return parts
@@ -67,7 +66,7 @@ def save_folder(path: Path | str, parts: Parts) -> None:
     with whole_folder(Path(path), mark=NAME) as partial:
         parts.tokenizer.save(partial / "tokenizer")
         save_text_encoder(partial / "text_encoder", parts.text_encoder)
-        save_unet(partial / "unet", parts.unet, latent_size=parts.latent_size)
+        save_unet(partial / "unet", parts.unet)
         save_autoencoder(partial / "vae", parts.autoencoder)
         save_schedule(partial / "scheduler", parts.schedule)
         write_json(partial / NAME, write_model_index(parts.unet.config, SCHEDULER))

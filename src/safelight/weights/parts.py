@@ -12,11 +12,10 @@ from safelight.unet import UNet
 
 @dataclass
 class Parts:
-    """All that a pipeline needs. latent_size: the side of the latents that the UNet was trained on."""
+    """All that a pipeline needs."""
 
     tokenizer: Tokenizer
     text_encoder: TextEncoder
     unet: UNet
     autoencoder: Autoencoder
     schedule: ScheduleConfig
-    latent_size: int = 64

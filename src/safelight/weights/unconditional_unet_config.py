@@ -46,23 +46,12 @@ def read_unconditional_unet_config(fields: Fields) -> UNetConfig:
 
 def write_unconditional_unet_config(config: UNetConfig) -> dict[str, Any]:
     """The config.json that diffusers reads; raises BadInput for a UNet that this layout cannot say."""
-    kinds = (*config.attention[:-1], _either(config.attention[-1], config.middle_attention))
-    widths = {
-        width // heads
-        for width, heads, kind in zip(config.channels, config.heads, kinds, strict=True)
-        if kind == "self"
-    }
-    if len(widths) > 1:
-        raise BadInput(
-            f"UNetConfig.heads is {config.heads} for channels {config.channels}: heads {sorted(widths)} wide; "
-            f"diffusers' {CLASS} has one width for all."
-        )
     down, up = write_block_types(config.attention, KINDS)
     return {
         "_class_name": CLASS,
         **write_shared(config),
         "add_attention": config.middle_attention == "self",
-        "attention_head_dim": widths.pop() if widths else config.channels[0] // config.heads[0],
+        "attention_head_dim": _written_head_width(config),
         "down_block_types": down,
         "mid_block_type": "UNetMidBlock2D",
         "up_block_types": up,
@@ -71,6 +60,22 @@ def write_unconditional_unet_config(config: UNetConfig) -> dict[str, Any]:
 
 def _either(level: Attention, middle: Attention) -> Attention:
     return "self" if "self" in (level, middle) else "none"
+
+
+def _written_head_width(config: UNetConfig) -> int | None:
+    """The width of every head; None means one head on each level, as wide as the level."""
+    kinds = (*config.attention[:-1], _either(config.attention[-1], config.middle_attention))
+    levels = zip(config.channels, config.heads, kinds, strict=True)
+    attending = [(width, heads) for width, heads, kind in levels if kind == "self"]
+    if all(heads == 1 for _, heads in attending):
+        return None
+    head_widths = {width // heads for width, heads in attending}
+    if len(head_widths) > 1:
+        raise BadInput(
+            f"UNetConfig.heads is {config.heads} for channels {config.channels}: heads {sorted(head_widths)} wide; "
+            f"diffusers' {CLASS} has one width for all."
+        )
+    return head_widths.pop()
 
 
 def _read_heads(fields: Fields, channels: tuple[int, ...], kinds: tuple[Attention, ...]) -> tuple[int, ...]:

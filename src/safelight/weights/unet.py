@@ -12,7 +12,6 @@ from safelight.weights.unconditional_unet_config import (
     read_unconditional_unet_config,
     write_unconditional_unet_config,
 )
-from safelight.weights.unet_blocks import LATENT_SIZE, read_latent_size
 from safelight.weights.unet_config import read_unet_config, write_unet_config
 from safelight.weights.unet_keys import unet_keys
 
@@ -29,17 +28,9 @@ def load_unet(folder: Path | str, dtype: torch.dtype | None = None, variant: str
     return load_network("unet", lambda: UNet(config), unet_keys(config), folder, DIFFUSERS, dtype, variant)
 
 
-def load_latent_size(folder: Path | str) -> int:
-    """The side of the latents that the UNet in a folder was trained on; 64 where it does not say."""
-    return read_latent_size(read_config(folder))
-
-
-def save_unet(folder: Path | str, unet: UNet, *, latent_size: int = LATENT_SIZE) -> None:
-    """Write a UNet; raises BadInput for one that the diffusers layout cannot say.
-
-    latent_size: the side of the latents it was trained on, from which diffusers takes the size of its pictures.
-    """
+def save_unet(folder: Path | str, unet: UNet) -> None:
+    """Write a UNet; raises BadInput for one that the diffusers layout cannot say."""
     config = unet.config
     with_text = "cross" in (*config.attention, config.middle_attention)
     values = write_unet_config(config) if with_text else write_unconditional_unet_config(config)
-    save_network(folder, {**values, "sample_size": latent_size}, DIFFUSERS, unet, unet_keys(config))
+    save_network(folder, values, DIFFUSERS, unet, unet_keys(config))

@@ -8,7 +8,7 @@ from typing import Any
 from safelight.configs import Attention, UNetConfig
 from safelight.weights.fields import MOST, Fields
 
-LATENT_SIZE = 64  # of Stable Diffusion, at 512 pixels
+SAMPLE_SIZE = 64  # of Stable Diffusion, at 512 pixels
 
 ONLY: dict[str, tuple[Any, ...]] = {
     "center_input_sample": (False,),
@@ -34,6 +34,7 @@ def read_shared(fields: Fields, *, in_channels: int, channels: tuple[int, ...]) 
         "classes": 0 if fields.values.get("num_class_embeds") is None else fields.integer("num_class_embeds", 1),
         "groups": fields.integer("norm_num_groups", 32),
         "norm_epsilon": fields.number("norm_eps", 1e-5),
+        "sample_size": _read_size(fields),
         "sine_first": fields.choice("flip_sin_to_cos", True, {True: False, False: True}),
         "frequency_shift": fields.number("freq_shift", 0),
     }
@@ -56,6 +57,7 @@ def write_shared(config: UNetConfig) -> dict[str, Any]:
         "norm_num_groups": config.groups,
         "num_class_embeds": config.classes or None,
         "out_channels": config.out_channels,
+        "sample_size": config.sample_size,
     }
 
 
@@ -75,9 +77,9 @@ def write_block_types(attention: tuple[Attention, ...], kinds: Mapping[Attention
     return [f"{kinds[kind]}DownBlock2D" for kind in attention], [f"{kinds[kind]}UpBlock2D" for kind in attention[::-1]]
 
 
-def read_latent_size(fields: Fields) -> int:
-    """The side of the latents that a UNet was trained on: `sample_size`; the shorter side where two are given, 64 where none is."""
+def _read_size(fields: Fields) -> int:
+    """`sample_size`, the side of the latents that a UNet was trained on: the shorter of two, 64 where none is given."""
     value = fields.values.get("sample_size")
     if value is None:
-        return LATENT_SIZE
-    return min(fields.integers("sample_size", LATENT_SIZE, count=2 if isinstance(value, list) else 1))
+        return SAMPLE_SIZE
+    return min(fields.integers("sample_size", SAMPLE_SIZE, count=2 if isinstance(value, list) else 1))

@@ -12,9 +12,8 @@ from torch import Tensor
 
 from safelight.diffusion.denoiser import Denoiser
 from safelight.diffusion.noise import NoiseSource
-from safelight.diffusion.samplers.heun import heun_step
-from safelight.diffusion.samplers.moves import noise_estimate
-from safelight.diffusion.samplers.step import Step, intervals
+from safelight.diffusion.samplers.averaging import OF_NOISE, Averaging
+from safelight.diffusion.samplers.step import Interval, Step, intervals
 
 # For a history of 1, 2, 3, 4 estimates, the newest first.
 ADAMS_BASHFORTH = (
@@ -25,17 +24,26 @@ ADAMS_BASHFORTH = (
 )
 
 
-def plms(denoiser: Denoiser, x: Tensor, sigmas: Tensor, noise: NoiseSource) -> Iterator[Step]:
-    """One network call a step, two in the first; draws no noise."""
+def plms(
+    denoiser: Denoiser, x: Tensor, sigmas: Tensor, noise: NoiseSource, averaging: Averaging = OF_NOISE
+) -> Iterator[Step]:
+    """One network call a step, two in the first; draws no noise. `averaging` says what is averaged."""
     estimates: list[Tensor] = []
     for step in intervals(sigmas):
         denoised = denoiser(x, step.sigma)
-        estimates = [noise_estimate(x, denoised, step.sigma), *estimates][: len(ADAMS_BASHFORTH)]
+        estimates = [averaging.estimate(x, denoised, step.sigma), *estimates][: len(ADAMS_BASHFORTH)]
         if step.index == 0 and step.total > 1:
-            x = heun_step(denoiser, x, estimates[0], step)
+            average = heun_average(denoiser, x, estimates[0], step, averaging)
         else:
-            x = x + (step.next_sigma - step.sigma) * adams_bashforth(estimates)
+            average = adams_bashforth(estimates)
+        x = x + (step.next_sigma - step.sigma) * averaging.noise(average, x, step.sigma)
         yield step.done(x, denoised)
+
+
+def heun_average(denoiser: Denoiser, x: Tensor, first: Tensor, step: Interval, averaging: Averaging) -> Tensor:
+    """The mean of the estimate at the step's start and the one at its end."""
+    trial = x + (step.next_sigma - step.sigma) * averaging.noise(first, x, step.sigma)
+    return (first + averaging.estimate(trial, denoiser(trial, step.next_sigma), step.next_sigma)) / 2
 
 
 def adams_bashforth(estimates: Sequence[Tensor]) -> Tensor:
