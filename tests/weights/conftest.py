@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
-from weights.references import scrambled
 
 from safelight.text import Tokenizer
 from safelight.weights import Parts, open_folder
+from weights.references import scrambled
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ def noise(*shape: int, seed: int = 1) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
+@torch.no_grad()
 def relative_error(ours: Tensor, theirs: Tensor) -> float:
     """The largest difference, in units of the largest value."""
     assert ours.shape == theirs.shape

@@ -8,63 +8,22 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any
 
 import numpy
 import torch
-from PIL import Image
-from torch import Generator, Tensor, nn
-from torch.utils.data import DataLoader, Dataset
-from torch.utils.tensorboard import SummaryWriter
+from torch import nn
 
-from safelight.training.checkpoint import (
-    checkpoints,
-    load_checkpoint,
-    optimiser_tensors,
-    pack,
-    restore_optimiser,
-    save_checkpoint,
-    unpack,
-)
+from safelight.errors import BadInput
+from safelight.training.log import Log, open_log
 from safelight.training.settings import LoopConfig
-
-Batch = TypeVar("Batch")
-
-
-class Task(Protocol[Batch]):
-    """What is trained: a network with its data, its loss and its figures."""
-
-    network: nn.Module
-
-    @property
-    def size(self) -> int:
-        """The number of training samples."""
-        ...
-
-    def sample(self, index: int, random: Random) -> Any:
-        """One training sample, with its random choices (crop, caption, background) drawn from `random`."""
-        ...
-
-    def loss(self, batch: Batch, generator: Generator) -> dict[str, Tensor]:
-        """Scalars by name; the one called `loss` is minimised."""
-        ...
-
-    def evaluate(self) -> dict[str, float]:
-        """Figures of the network on held-out data, on fixed noise."""
-        ...
-
-    def sheet(self) -> Image.Image | None:
-        """A picture that shows how far the network has come."""
-        ...
-
-    def export(self, folder: Path) -> None:
-        """Write the network in the form that `safelight.load` opens."""
-        ...
+from safelight.training.state import State, begin, resume, save
+from safelight.training.stream import batches, noise_of_step
+from safelight.training.task import Task
 
 
 @dataclass(frozen=True)
@@ -77,129 +36,75 @@ class Progress:
     samples_per_second: float
 
 
-class _Stream(Dataset[Any], Generic[Batch]):
-    """Positions of the endless shuffled sequence of samples -> samples."""
+def train(task: Task[Any], config: LoopConfig, folder: Path) -> Generator[Progress, None, None]:
+    """Train `task` in `folder`, from its newest checkpoint if it has one: a generator that yields after each step.
 
-    def __init__(self, task: Task[Batch], seed: int) -> None:
-        self.task = task
-        self.seed = seed
-        self.order: tuple[int, numpy.ndarray] = (-1, numpy.empty(0, dtype=int))
-
-    def __getitem__(self, position: int) -> Any:
-        epoch, place = divmod(position, self.task.size)
-        if self.order[0] != epoch:
-            self.order = (epoch, numpy.random.default_rng([self.seed, epoch]).permutation(self.task.size))
-        return self.task.sample(int(self.order[1][place]), Random(f"{self.seed}/{position}"))
-
-
-class WeightAverage:
-    """An exponential moving average of a network's parameters (EMA), shorter while training is young."""
-
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.parameters = list(network.parameters())
-        self.names = [name for name, _ in network.named_parameters()]
-        self.averages = [parameter.detach().clone() for parameter in self.parameters]
-
-    def update(self, step: int) -> None:
-        """Move a little towards the present weights."""
-        decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(self.averages, [parameter.detach() for parameter in self.parameters], 1 - decay)
-
-    def state(self) -> dict[str, Tensor]:
-        """The averages by parameter name."""
-        return dict(zip(self.names, self.averages, strict=True))
-
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Put back what `state` gave."""
-        for name, average in zip(self.names, self.averages, strict=True):
-            average.copy_(state[name])
-
-    def swap(self) -> None:
-        """Exchange weights and averages; a second call exchanges them back."""
-        for parameter, average in zip(self.parameters, self.averages, strict=True):
-            present = parameter.detach().clone()
-            parameter.data.copy_(average)
-            average.copy_(present)
-
-
-def train(task: Task[Any], config: LoopConfig, folder: Path) -> Iterator[Progress]:
-    """Train `task` in `folder`, from its newest checkpoint if it has one; yields after each step.
-
-    At the end the averaged weights are exported. Closing the generator (Ctrl-C) saves a checkpoint first.
+    At the end the averaged weights are exported. Closing the generator earlier saves a checkpoint.
+    Raises BadCheckpoint at once where the checkpoint is damaged or of another network.
     """
-    device = torch.device(config.device)
-    network = task.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW(
-        network.parameters(),
-        lr=config.learning_rate,
-        betas=(0.9, config.beta2),
-        weight_decay=config.weight_decay,
-        fused=True,
-    )
-    average = WeightAverage(network, config.average_decay)
-    step = _resume(folder, network, optimiser, average)
-    positions = range(step * config.batch_size, config.steps * config.batch_size)
-    stream: _Stream[Any] = _Stream(task, config.seed)
-    loader = DataLoader(stream, config.batch_size, sampler=positions, num_workers=config.workers, drop_last=True)
-    log = SummaryWriter(str(folder / "log"))
-    saved = step
+    state = begin(task.network, config)
+    resume(state, folder / "checkpoints")
+    return _steps(task, config, folder, state)
 
-    def save() -> None:
-        tensors = (
-            pack("weights", dict(network.named_parameters()))
-            | pack("average", average.state())
-            | pack("optimiser", optimiser_tensors(optimiser))
-        )
-        save_checkpoint(folder / "checkpoints", step, tensors, {"step": step})
 
-    def report() -> dict[str, float]:
-        average.swap()
-        network.eval()
-        with torch.no_grad(), autocast(config):
-            figures = task.evaluate()
-            sheet = task.sheet()
-        network.train()
-        average.swap()
-        for name, figure in figures.items():
-            log.add_scalar(f"held-out/{name}", figure, step)
-        if sheet is not None:
-            (folder / "sheets").mkdir(exist_ok=True)
-            sheet.save(folder / "sheets" / f"step-{step:08d}.png")
-            log.add_image("sheet", numpy.asarray(sheet), step, dataformats="HWC")
-        return figures
-
-    network.train()
+def _steps(task: Task[Any], config: LoopConfig, folder: Path, state: State) -> Generator[Progress, None, None]:
+    log = open_log(folder / "log", state.step)
+    state.network.train()
     try:
-        for batch in loader:
-            started = time.perf_counter()
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate(config, step)
-            generator = Generator().manual_seed(_seed_of(config.seed, step))
-            with autocast(config):
-                losses = task.loss(_to(batch, device), generator)
-            losses["loss"].backward()
-            nn.utils.clip_grad_norm_(network.parameters(), config.gradient_clip)
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
-            step += 1
-            average.update(step)
-            figures = {name: float(value.detach()) for name, value in losses.items()}
+        clock = time.perf_counter()
+        for batch in batches(task, config, state.step):
+            figures = take_step(task, config, state, batch)
+            rate = config.batch_size / (time.perf_counter() - clock)
             for name, figure in figures.items():
-                log.add_scalar(f"training/{name}", figure, step)
-            if step % config.evaluate_every == 0 or step == config.steps:
-                figures |= report()
-            if step % config.save_every == 0 or step == config.steps:
-                save()
-                saved = step
-            yield Progress(step, config.steps, figures, config.batch_size / (time.perf_counter() - started))
+                log.add_scalar(f"training/{name}", figure, state.step)
+            if state.step % config.evaluate_every == 0 or state.step == config.steps:
+                figures |= report(task, config, state, folder / "sheets", log)
+            if state.step % config.save_every == 0 or state.step == config.steps:
+                save(state, folder / "checkpoints")
+            yield Progress(state.step, config.steps, figures, rate)
+            clock = time.perf_counter()
     finally:
-        if step > saved:
-            save()
+        if state.whole and state.step > state.saved:
+            save(state, folder / "checkpoints")
         log.close()
-    average.swap()
-    network.eval()
+    state.average.swap()
+    state.network.eval()
     task.export(folder)
+
+
+def take_step(task: Task[Any], config: LoopConfig, state: State, batch: Any) -> dict[str, float]:
+    """One step of the optimiser; returns the terms of the loss before it. Raises BadInput where they are not finite."""
+    for group in state.optimiser.param_groups:
+        group["lr"] = learning_rate(config, state.step)
+    with autocast(config):
+        losses = task.loss(batch, noise_of_step(config.seed, state.step))
+    losses["loss"].backward()
+    norm = nn.utils.clip_grad_norm_(state.network.parameters(), config.gradient_clip)
+    if not torch.isfinite(norm):
+        raise BadInput(
+            f"The gradients of step {state.step + 1} are not finite (the loss is {losses['loss'].item():.4g}); "
+            f'try a loop.learning_rate below {config.learning_rate:g}, or loop.precision = "fp32".'
+        )
+    with state.changing():
+        state.optimiser.step()
+        state.step += 1
+        state.average.update(state.step)
+    state.optimiser.zero_grad(set_to_none=True)
+    return {name: float(value.detach()) for name, value in losses.items()}
+
+
+def report(task: Task[Any], config: LoopConfig, state: State, sheets: Path, log: Log) -> dict[str, float]:
+    """Evaluate the averaged weights, and draw a sheet with them."""
+    with state.averaged(), torch.no_grad(), autocast(config):
+        figures = task.evaluate()
+        sheet = task.sheet()
+    for name, figure in figures.items():
+        log.add_scalar(f"held-out/{name}", figure, state.step)
+    if sheet is not None:
+        sheets.mkdir(parents=True, exist_ok=True)
+        sheet.save(sheets / f"step-{state.step:08d}.png")
+        log.add_image("sheet", numpy.asarray(sheet), state.step, dataformats="HWC")
+    return figures
 
 
 def learning_rate(config: LoopConfig, step: int) -> float:
@@ -215,28 +120,3 @@ def autocast(config: LoopConfig) -> AbstractContextManager[Any]:
     if config.precision == "fp32":
         return nullcontext()
     return torch.autocast(torch.device(config.device).type, dtype=torch.bfloat16)
-
-
-def _resume(folder: Path, network: nn.Module, optimiser: torch.optim.Optimizer, average: WeightAverage) -> int:
-    found = checkpoints(folder / "checkpoints")
-    if not found:
-        return 0
-    tensors, facts = load_checkpoint(found[-1])
-    network.load_state_dict(unpack("weights", tensors), strict=False)
-    average.restore(unpack("average", tensors))
-    restore_optimiser(optimiser, unpack("optimiser", tensors))
-    return int(facts["step"])
-
-
-def _seed_of(seed: int, step: int) -> int:
-    return int(numpy.random.SeedSequence([seed, step]).generate_state(1, numpy.uint64)[0] >> 1)
-
-
-def _to(batch: Any, device: torch.device) -> Any:
-    if isinstance(batch, Tensor):
-        return batch.to(device)
-    if isinstance(batch, Mapping):
-        return {name: _to(value, device) for name, value in batch.items()}
-    if isinstance(batch, Sequence) and not isinstance(batch, str):
-        return [_to(value, device) for value in batch]
-    return batch

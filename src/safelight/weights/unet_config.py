@@ -9,7 +9,6 @@ what its code does, not its names.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from safelight.configs import Attention, Projection, UNetConfig
@@ -101,8 +100,10 @@ def _read_heads(fields: Fields, channels: tuple[int, ...], attention: tuple[Atte
             )
         own = width // entry if kind == "self" else entry
         heads.append(1 if kind == "none" and width % entry else own)
-    if attention[-1] == "none" and heads[-1] != given[-1]:  # the middle takes its heads from the coarsest level
-        raise fields.wrong("attention_head_dim", f"its last entry must divide {channels[-1]}")
+    if heads[-1] != given[-1]:  # the middle, a transformer, takes its number of heads from the coarsest level
+        raise fields.wrong(
+            "attention_head_dim", f"its last entry must be a number of heads for {channels[-1]} channels"
+        )
     return tuple(heads)
 
 
@@ -118,10 +119,12 @@ def _written_heads(config: UNetConfig) -> list[int]:
 
 
 def _check_mirrored(config: UNetConfig, written: list[int]) -> None:
-    kinds: Mapping[int, Attention] = dict(enumerate(config.attention))
-    for level, kind in kinds.items():
-        middle_wrong = level == len(written) - 1 and kind == "self" and written[level] != config.heads[level]
-        if kind == "self" and (middle_wrong or written[level] != written[len(written) - 1 - level]):
+    last = len(written) - 1
+    for level, kind in enumerate(config.attention):
+        read_as = {written[level], written[last - level]}
+        if level == last:
+            read_as.add(config.heads[level])  # by the middle
+        if kind == "self" and len(read_as) > 1:
             raise BadInput(
                 f"UNetConfig.heads is {config.heads} with attention {config.attention}; diffusers' {CLASS} reads its "
                 f"list of heads backwards in self-attention, and needs {written} to be the same both ways."

@@ -1,0 +1,78 @@
+"""How often our own CLIP finds the prompted concept in the bundled model's pictures, and a sheet of them.
+
+The judge is the CLIP of a training run (`safelight train clip`), which knows all concepts of the data.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+import safelight
+from safelight.images import grid, scaled, to_tensor, write_picture
+from safelight.text import Tokenizer
+from safelight.training.clip import ranking
+from safelight.training.collection import open_collection
+from safelight.training.recipe import read_recipe
+from safelight.weights import load_clip
+
+
+def judge_scores(run: Path, pictures: list, concepts: list[str]) -> torch.Tensor:
+    """Similarity of each picture to each concept by the CLIP of a training run: (pictures, concepts)."""
+    clip, tokenizer = load_clip(run / "clip", torch.float32).eval(), Tokenizer.load(run / "tokenizer")
+    size = clip.image.config.size
+    with torch.inference_mode():
+        images = torch.cat([clip.embed_image(to_tensor(scaled(picture, size, size))[None]) for picture in pictures])
+        tokens = [tokenizer([concept]) for concept in concepts]
+        texts = torch.cat([clip.embed_text(token.ids[:, : int(token.end) + 1], token.end) for token in tokens])
+    return images @ texts.T
+
+
+def real_pictures(data: Path, where: dict, known: list[str]) -> tuple[list, torch.Tensor]:
+    """The data's own pictures of the vocabulary, on white: what the judge makes of them bounds what it can find in ours."""
+    from safelight.training.backdrop import COLOURS, on_colour
+
+    records = [record for record in open_collection(data, where) if record.split == "train"]
+    places = torch.tensor([known.index(record.fields["concept"]) for record in records])
+    return [on_colour(record.picture(), COLOURS["white"]) for record in records], places
+
+
+def main() -> None:
+    """Draw, judge, print."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--judge", type=Path, required=True, help="the run of `safelight train clip`")
+    arguments.add_argument("--data", type=Path, required=True, help="the data, for the list of all concepts")
+    arguments.add_argument("--model", help="(default: the bundled model)")
+    arguments.add_argument("--recipe", default="bundled", help="whose concepts are the vocabulary (default: %(default)s)")
+    arguments.add_argument("--prompts", type=int, default=100)
+    arguments.add_argument("--seeds", type=int, default=4)
+    arguments.add_argument("--guidance", type=float, default=7.5)
+    arguments.add_argument("--sheet", type=Path, help="write the first seed's pictures side by side into this file")
+    chosen = arguments.parse_args()
+    where = read_recipe(chosen.recipe).diffusion.where
+    vocabulary = sorted(where["concept"])
+    every = sorted({str(record.fields["concept"]) for record in open_collection(chosen.data)})
+    concepts = random.Random(0).sample(vocabulary, min(chosen.prompts, len(vocabulary)))
+    pipeline = safelight.load(chosen.model)
+    pictures = []
+    for concept in tqdm(concepts, unit="prompt"):
+        prompt = f"{'an' if concept[0] in 'aeiou' else 'a'} {concept}"
+        pictures += pipeline(prompt, seed=0, num_images=chosen.seeds, guidance_scale=chosen.guidance).images
+    right = torch.tensor([every.index(concept) for concept in concepts]).repeat_interleave(chosen.seeds)
+    figures = ranking("concept", judge_scores(chosen.judge, pictures, every), right)
+    real, places = real_pictures(chosen.data, where, every)
+    figures |= ranking("real_picture", judge_scores(chosen.judge, real, every), places)
+    facts = {"prompts": len(concepts), "pictures": len(pictures), "concepts": len(every), **figures}
+    print(json.dumps(facts))
+    if chosen.sheet:
+        first = [picture.resize((128, 128)) for picture in pictures[:: chosen.seeds]]
+        write_picture(grid(first, 10), chosen.sheet)
+
+
+if __name__ == "__main__":
+    main()

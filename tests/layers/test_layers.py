@@ -1,0 +1,73 @@
+"""The parts that several networks use, against their definitions."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+from weights.references import noise, relative_error
+
+from safelight.layers.attention import Attention, SpatialSelfAttention
+from safelight.layers.embeddings import sinusoidal_embedding
+from safelight.layers.normalisation import GroupNorm
+from safelight.layers.resampling import Downsample, DownsampleBottomRight, Upsample
+
+
+def test_attention_is_a_softmax_over_the_context() -> None:
+    layer = Attention(8, context_width=6, heads=2, input_bias=False)
+    x, context = noise(1, 5, 8), noise(1, 3, 6, seed=2)
+    q, k, v = layer.query(x), layer.key(context), layer.value(context)
+    heads = []
+    for columns in (slice(0, 4), slice(4, 8)):
+        scores = q[..., columns] @ k[..., columns].mT / math.sqrt(4)
+        heads.append(scores.softmax(-1) @ v[..., columns])
+    expected = layer.out(torch.cat(heads, dim=-1))
+    assert relative_error(layer(x, context), expected) < 1e-5
+
+
+def test_causal_attention_does_not_see_what_follows() -> None:
+    layer = Attention(8, context_width=8, heads=2, input_bias=True)
+    x = noise(1, 5, 8)
+    changed = torch.cat([x[:, :3], noise(1, 2, 8, seed=3)], dim=1)
+    before, after = layer(x, x, causal=True), layer(changed, changed, causal=True)
+    assert torch.allclose(before[:, :3], after[:, :3], atol=1e-6)
+    assert not torch.allclose(before[:, 3:], after[:, 3:], atol=1e-3)
+
+
+def test_self_attention_over_a_map_does_not_depend_on_where() -> None:
+    layer = SpatialSelfAttention(8, heads=2, groups=4, norm_epsilon=1e-6)
+    x = noise(1, 8, 3, 5)
+    assert torch.allclose(layer(x.flip(2, 3)), layer(x).flip(2, 3), atol=1e-5)
+
+
+@pytest.mark.parametrize("sine_first", [False, True])
+@pytest.mark.parametrize("shift", [0.0, 1.0])
+def test_the_embedding_of_a_level_is_made_of_waves(sine_first: bool, shift: float) -> None:
+    timesteps = torch.tensor([0.0, 3.5, 999.0])
+    found = sinusoidal_embedding(timesteps, 8, sine_first=sine_first, frequency_shift=shift)
+    for row, timestep in zip(found, timesteps.tolist(), strict=True):
+        angles = [timestep * 10000 ** (-i / (4 - shift)) for i in range(4)]
+        sines, cosines = [math.sin(a) for a in angles], [math.cos(a) for a in angles]
+        expected = [*sines, *cosines] if sine_first else [*cosines, *sines]
+        assert row.tolist() == pytest.approx(expected, abs=1e-4)
+
+
+def test_group_norm_goes_backward_in_every_layout_alike() -> None:
+    ours, reference = GroupNorm(2, 4), nn.GroupNorm(2, 4)
+    gradients = []
+    for layer, layout in ((ours, torch.channels_last), (reference, torch.contiguous_format)):
+        x = noise(2, 4, 3, 5).to(memory_format=layout).requires_grad_()
+        functional.silu(layer(x)).square().sum().backward()
+        assert x.grad is not None
+        gradients.append([x.grad, layer.weight.grad, layer.bias.grad])
+    assert all(relative_error(a, b) < 1e-5 for a, b in zip(*gradients, strict=True))
+
+
+@pytest.mark.parametrize("size", [(8, 6), (7, 5)])
+def test_sizes_are_halved_and_come_back(size: tuple[int, int]) -> None:
+    x = noise(1, 4, *size)
+    small = Downsample(4)(x)
+    assert small.shape[-2:] == (math.ceil(size[0] / 2), math.ceil(size[1] / 2))
+    assert Upsample(4)(small, size).shape == x.shape
+    assert DownsampleBottomRight(4)(x).shape[-2:] == (size[0] // 2, size[1] // 2)
