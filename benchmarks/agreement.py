@@ -1,6 +1,7 @@
 """How often our own CLIP finds the prompted concept in the bundled model's pictures, and a sheet of them.
 
-The judge is the CLIP of a training run (`safelight train clip`), which knows all concepts of the data.
+The judge is the CLIP of a training run (`safelight train clip`), which knows all concepts of the data. What it makes of
+the data's own pictures of the vocabulary bounds what it can find in ours, and is printed beside.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from tqdm import tqdm
 import safelight
 from safelight.images import grid, scaled, to_tensor, write_picture
 from safelight.text import Tokenizer
+from safelight.training.backdrop import COLOURS, on_colour
 from safelight.training.clip import ranking
 from safelight.training.collection import open_collection
 from safelight.training.recipe import read_recipe
@@ -33,15 +35,6 @@ def judge_scores(run: Path, pictures: list, concepts: list[str]) -> torch.Tensor
     return images @ texts.T
 
 
-def real_pictures(data: Path, where: dict, known: list[str]) -> tuple[list, torch.Tensor]:
-    """The data's own pictures of the vocabulary, on white: what the judge makes of them bounds what it can find in ours."""
-    from safelight.training.backdrop import COLOURS, on_colour
-
-    records = [record for record in open_collection(data, where) if record.split == "train"]
-    places = torch.tensor([known.index(record.fields["concept"]) for record in records])
-    return [on_colour(record.picture(), COLOURS["white"]) for record in records], places
-
-
 def main() -> None:
     """Draw, judge, print."""
     arguments = argparse.ArgumentParser(description=__doc__)
@@ -55,7 +48,8 @@ def main() -> None:
     arguments.add_argument("--sheet", type=Path, help="write the first seed's pictures side by side into this file")
     chosen = arguments.parse_args()
     where = read_recipe(chosen.recipe).diffusion.where
-    vocabulary = sorted(where["concept"])
+    records = [record for record in open_collection(chosen.data, where) if record.split == "train"]
+    vocabulary = sorted({str(record.fields["concept"]) for record in records})
     every = sorted({str(record.fields["concept"]) for record in open_collection(chosen.data)})
     concepts = random.Random(0).sample(vocabulary, min(chosen.prompts, len(vocabulary)))
     pipeline = safelight.load(chosen.model)
@@ -65,7 +59,8 @@ def main() -> None:
         pictures += pipeline(prompt, seed=0, num_images=chosen.seeds, guidance_scale=chosen.guidance).images
     right = torch.tensor([every.index(concept) for concept in concepts]).repeat_interleave(chosen.seeds)
     figures = ranking("concept", judge_scores(chosen.judge, pictures, every), right)
-    real, places = real_pictures(chosen.data, where, every)
+    real = [on_colour(record.picture(), COLOURS["white"]) for record in records]
+    places = torch.tensor([every.index(record.fields["concept"]) for record in records])
     figures |= ranking("real_picture", judge_scores(chosen.judge, real, every), places)
     facts = {"prompts": len(concepts), "pictures": len(pictures), "concepts": len(every), **figures}
     print(json.dumps(facts))

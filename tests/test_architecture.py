@@ -16,7 +16,7 @@ EMPTY_NAMES = {"utils", "util", "common", "helpers", "helper", "base", "misc"}
 
 FOUNDATION = {"errors", "configs"}
 NETWORKS = {"text", "autoencoder", "unet"}
-PICTURES = {"images", "recipe"}
+PICTURES = {"images", "recipe", "request", "source"}
 ATTACHED = {"weights", "adapters"}
 
 # Each module or package directly under safelight/, and what it may import beside itself.
@@ -26,6 +26,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "catalog": FOUNDATION,
     "images": FOUNDATION,
     "recipe": FOUNDATION,
+    "request": FOUNDATION | {"recipe"},
+    "source": FOUNDATION | {"images"},
+    "placement": FOUNDATION,
     "layers": FOUNDATION,
     "diffusion": FOUNDATION,
     "text": FOUNDATION | {"layers"},
@@ -33,8 +36,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "unet": FOUNDATION | {"layers"},
     "weights": FOUNDATION | NETWORKS | {"layers", "catalog"},
     "adapters": FOUNDATION | NETWORKS | {"layers", "catalog", "weights"},
-    "training": FOUNDATION | NETWORKS | ATTACHED | {"layers", "catalog", "diffusion", "images"},
-    "pipeline": FOUNDATION | NETWORKS | ATTACHED | PICTURES | {"layers", "catalog", "diffusion"},
+    "training": FOUNDATION
+    | NETWORKS
+    | ATTACHED
+    | {"layers", "catalog", "diffusion", "images", "placement", "pipeline"},
+    "pipeline": FOUNDATION | NETWORKS | ATTACHED | PICTURES | {"layers", "catalog", "diffusion", "placement"},
 }
 ANYTHING = {"__init__", "__main__", "apps"}  # the way in: these may import all of it, and nothing imports them
 KNOWN = {*MAY_IMPORT, *ANYTHING}

@@ -16,8 +16,7 @@ CAPTIONS = ["a red apple on a table", "a green apple", "two red cats under a ful
 def tiny_parts(seed: int = 0) -> Parts:
     """The parts of a latent diffusion model of SD 1.x's make; another seed gives other weights."""
     tokenizer = Tokenizer.train(CAPTIONS, size=600, length=77)
-    generator = torch.random.fork_rng(devices=[])
-    with generator:
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         parts = Parts(
             tokenizer,
@@ -34,6 +33,7 @@ def tiny_parts(seed: int = 0) -> Parts:
             UNet(
                 UNetConfig(
                     channels=(32, 64),
+                    groups=16,
                     blocks_per_level=1,
                     attention=("cross", "none"),
                     heads=(4, 4),
@@ -41,7 +41,7 @@ def tiny_parts(seed: int = 0) -> Parts:
                     sample_size=8,
                 )
             ),
-            Autoencoder(AutoencoderConfig(channels=(32, 32, 32, 32), blocks_per_level=1)),
+            Autoencoder(AutoencoderConfig(channels=(32, 32, 32, 32), blocks_per_level=1, groups=16)),
             ScheduleConfig(),
         )
         for network in (parts.text_encoder, parts.unet, parts.autoencoder):

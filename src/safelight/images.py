@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-import tempfile
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy
 import torch
@@ -16,20 +17,42 @@ from torch import Tensor
 from safelight.errors import BadInput
 
 Picture = Image.Image
-LARGEST_SIDE = 16384  # pixels
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # read; Pillow hands some of the others to outside programs
+ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")  # written; only .png keeps the recipe
+
+
+class Drawn(Picture):
+    """A picture that writes the texts in its `info` into the PNG it is saved as, which Pillow leaves to its caller."""
+
+    @classmethod
+    def of(cls, picture: Picture, texts: dict[str, str]) -> Drawn:
+        """A picture of the same pixels with these texts and no others."""
+        drawn = cls()
+        drawn.__setstate__(picture.__getstate__())
+        drawn.info = dict(texts.items())
+        return drawn
+
+    def save(self, fp: Any, format: str | None = None, **params: Any) -> None:
+        """As Pillow's, with the texts."""
+        chunks = PngImagePlugin.PngInfo()
+        for name, text in self.info.items():
+            chunks.add_text(str(name), str(text))
+        super().save(fp, format, **{"pnginfo": chunks, **params})
 
 
 def read_picture(source: str | os.PathLike[str] | Picture) -> Picture:
     """A file or a PIL picture, turned upright by its EXIF tag; raises BadInput where it is unreadable or damaged."""
-    if isinstance(source, Picture):
-        return source
+    if not isinstance(source, str | os.PathLike | Picture):
+        raise BadInput(f"A picture must be a file's name or a PIL picture, got {type(source).__name__}.")
+    name = "the picture given" if isinstance(source, Picture) else repr(os.fspath(source))
     try:
-        with Image.open(source) as picture:
-            picture.load()
+        if isinstance(source, Picture):
+            return ImageOps.exif_transpose(source)
+        with Image.open(source, formats=FORMATS) as picture:
             return ImageOps.exif_transpose(picture)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else str(error)
-        raise BadInput(f"{str(source)!r} is not a readable picture ({reason}); PNG, JPEG and WebP are read.") from error
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise BadInput(f"{name} is not a readable picture ({reason}); {', '.join(FORMATS)} are read.") from error
 
 
 def to_tensor(picture: Picture) -> Tensor:
@@ -54,6 +77,8 @@ def scaled(picture: Picture, width: int, height: int) -> Picture:
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    if picture.mode.startswith("I"):  # 16-bit grey, which Pillow would clip at 255
+        picture = picture.point(lambda value: value / 257).convert("L")
     picture = picture.convert("RGB")
     return picture if picture.size == (width, height) else picture.resize((width, height), Image.Resampling.LANCZOS)
 
@@ -71,25 +96,30 @@ def grid(pictures: Sequence[Picture], columns: int | None = None) -> Picture:
     return sheet
 
 
-def write_picture(picture: Picture, path: Path) -> None:
-    """Write a picture beside its place and then move it there; text chunks in `picture.info` go into a PNG."""
-    chunks = PngImagePlugin.PngInfo()
-    for name, text in picture.info.items():
-        if isinstance(text, str):
-            chunks.add_itxt(name, text) if not text.isascii() else chunks.add_text(name, text)
-    if not path.parent.is_dir():
-        raise BadInput(f"The folder {str(path.parent)!r} does not exist; pictures are written into a folder that does.")
-    suffix = path.suffix.lower()
-    if suffix not in Image.registered_extensions():
-        raise BadInput(f"{path.name!r} has an ending that names no picture format; .png keeps the recipe.")
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=suffix)
-    os.close(handle)
+def check_writable(path: Path) -> None:
+    """Raise BadInput where `write_picture` could not write, so that one can ask before the work."""
+    if path.suffix.lower() not in ENDINGS:
+        raise BadInput(f"{str(path)!r} does not end like a picture that can be written; allowed: {', '.join(ENDINGS)}.")
     try:
-        options = {"pnginfo": chunks} if suffix == ".png" else {"quality": 95}
-        picture.save(beside, **options)
-        os.chmod(beside, 0o644)
-        os.replace(beside, path)
+        taken, has_folder = path.is_dir(), path.parent.is_dir()
+    except OSError as error:
+        raise BadInput(f"{str(path)!r} cannot be written: {error.strerror}.") from error
+    if taken:
+        raise BadInput(f"{str(path)!r} is a folder; name a file for the picture.")
+    if not has_folder:
+        raise BadInput(f"The folder {str(path.parent)!r} does not exist; pictures are written into a folder that does.")
+    if not os.access(path.parent, os.W_OK):
+        raise BadInput(f"The folder {str(path.parent)!r} does not let you write; name another one.")
+
+
+def write_picture(picture: Picture, path: Path) -> None:
+    """Write a picture beside its place and then move it there; raises BadInput where that cannot be done."""
+    check_writable(path)
+    beside = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
+    try:
+        picture.save(beside, quality=95)
+        beside.replace(path)
     except OSError as error:
         raise BadInput(f"{str(path)!r} cannot be written: {error.strerror or error}.") from error
     finally:
-        Path(beside).unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)

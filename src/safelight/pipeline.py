@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Generator, Tensor
 
 from safelight import __version__
+from safelight.autoencoder.kl import DiagonalGaussian
 from safelight.autoencoder.preview import latent_colours
 from safelight.diffusion.denoiser import Denoiser, as_denoiser
 from safelight.diffusion.guidance import guided
@@ -27,7 +28,7 @@ from safelight.diffusion.plan import Plan, plan
 from safelight.diffusion.schedule import Schedule
 from safelight.diffusion.side_by_side import side_by_side
 from safelight.errors import BadInput
-from safelight.images import to_picture
+from safelight.images import Drawn, to_picture
 from safelight.placement import Placement, placement_for, run_in_half, use_fast_layout
 from safelight.recipe import Recipe
 from safelight.request import LARGEST_SEED, Request, check_size
@@ -40,7 +41,7 @@ BUNDLED = Path(__file__).parent / "bundled"
 
 @dataclass(frozen=True)
 class Result:
-    """Finished pictures. Each carries its recipe in its `info`, and so into a PNG when it is saved."""
+    """Finished pictures. Each carries its recipe in its `info`, and into a PNG when it is saved as one."""
 
     images: list[Image.Image]
     recipes: list[Recipe]
@@ -131,10 +132,11 @@ class Pipeline:
 
     def prepare(self, request: Request) -> Run:
         """Settle what a request leaves open, and check it against this model."""
-        width, height = picture_size(request.image, self.size)
+        multiple = max(8, self.autoencoder.config.factor)
+        width, height = picture_size(request.image, self.size, multiple)
         width, height = request.width or width, request.height or height
-        check_size("width", width)
-        check_size("height", height)
+        check_size("width", width, multiple)
+        check_size("height", height, multiple)
         count = len(request.picture_prompts)
         seed = secrets.randbelow(2**32) if request.seed is None else request.seed
         if seed + count - 1 > LARGEST_SEED:
@@ -147,32 +149,32 @@ class Pipeline:
             open_source(request.image, request.mask_image, width, height),
             plan(self.schedule, request.sampler, request.grid, request.num_inference_steps),
         )
-        expected = (count, *self._latent_shape(run))
-        if request.latents is not None and tuple(request.latents.shape) != expected:
-            raise BadInput(f"latents have the shape {tuple(request.latents.shape)}; this call needs {expected}.")
+        if request.latents is not None:
+            check_latents(request.latents, (count, *self._latent_shape(run)))
         return run
 
+    @torch.inference_mode()  # as a decorator: between two steps the caller's own gradients are on
     def steps(self, run: Run) -> Iterator[Step]:
         """Walk the sampler's grid, one `Step` at a time."""
-        with torch.inference_mode():
-            sources = generators(run.seeds)
-            shape = self._latent_shape(run)
-            known = self._encode(run.source, sources) if run.source else None
-            draw = noise_source(sources, shape, self.placement.device)
-            noise = draw() if run.request.latents is None else run.request.latents.to(self.placement.device).float()
-            sigmas = run.plan.sigmas[run.first_step :]
-            if len(sigmas) < 2:
-                return
-            denoiser = self._denoiser(run)
-            if known is None:
-                x = noise * run.plan.start_scale
-            else:
-                x = known + noise * sigmas[0]
-                if run.source is not None and run.source.mask is not None:
-                    mask = run.source.latent_mask(self.autoencoder.config.factor).to(known)
-                    denoiser = inpainting(denoiser, known, mask, noise)
-            for step in run.plan.sampler(denoiser, x, sigmas, draw):
-                yield Step(step.index, step.total, step.latent, step.denoised, self.preview)
+        if run.total == 0:
+            return
+        device, latents = self.placement.device, run.request.latents
+        sources = generators(run.seeds)
+        draw = noise_source(sources, self._latent_shape(run), device)
+        start_noise = draw if latents is None else lambda: latents.to(device, torch.float32)
+        sigmas = run.plan.sigmas[run.first_step :]
+        denoiser = self._denoiser(run)
+        if run.source is None:
+            x = start_noise() * run.plan.start_scale
+        else:
+            known = self._encode(run.source, sources)  # its noise comes before the start noise, as in diffusers
+            noise = start_noise()
+            x = known + noise * sigmas[0]
+            if run.source.mask is not None:
+                mask = run.source.latent_mask(self.autoencoder.config.factor).to(known)
+                denoiser = inpainting(denoiser, known, mask, noise)
+        for step in run.plan.sampler(denoiser, x, sigmas, draw):
+            yield Step(step.index, step.total, step.latent, step.denoised, self.preview)
 
     def decode(self, latent: Tensor) -> list[Image.Image]:
         """Scaled latents (b, c, h, w) -> pictures; one at a time, so that memory does not grow with their number."""
@@ -192,14 +194,14 @@ class Pipeline:
         if latent is not None:
             images = self.decode(latent)
         elif run.source is not None:
-            images = [run.source.picture.copy() for _ in prompts]
+            images = [run.source.picture] * len(prompts)
         else:
             raise BadInput("The run took no step; give num_inference_steps of at least 1.")
         if run.source is not None:
             images = [run.source.paste(image) for image in images]
-        recipes = [self._recipe(run, seed, prompt) for seed, prompt in zip(run.seeds, prompts, strict=True)]
-        for image, recipe in zip(images, recipes, strict=True):
-            image.info.update(recipe.chunks())
+        weights = fingerprint(self.parts())
+        recipes = [self._recipe(run, seed, prompt, weights) for seed, prompt in zip(run.seeds, prompts, strict=True)]
+        images = [Drawn.of(image, recipe.chunks()) for image, recipe in zip(images, recipes, strict=True)]
         return Result(images, recipes)
 
     def parts(self) -> Parts:
@@ -213,8 +215,9 @@ class Pipeline:
     def _denoiser(self, run: Run) -> Denoiser:
         """D for the batch: each picture has its own, guided by its own prompt, and runs alone."""
         request = run.request
-        texts = [*dict.fromkeys(request.prompts)]
-        contexts = {text: self._contexts(text, request.negative_prompt) for text in texts}
+        # Without guidance nothing reads the negative prompt; a long one would only draw out the context.
+        negative_prompt = "" if request.guidance_scale == 1 else request.negative_prompt
+        contexts = {text: self._contexts(text, negative_prompt) for text in dict.fromkeys(request.prompts)}
         denoisers = []
         for prompt in request.picture_prompts:
             unconditional, conditioning = contexts[prompt]
@@ -249,16 +252,21 @@ class Pipeline:
 
     def _encode(self, source: Source, sources: list[Generator]) -> Tensor:
         """The source's scaled latent, sampled for each picture from its own generator: (b, c, h, w)."""
-        image = source.image.to(self.placement.device, self.autoencoder.latent_in.weight.dtype)
-        distribution = self.autoencoder.encode(image)
-        latents = [distribution.sample(one) for one in sources]
-        return torch.cat(latents).float() * self.autoencoder.config.scale
+
+        def call() -> Tensor:
+            image = source.image.to(self.placement.device, self.autoencoder.latent_in.weight.dtype)
+            found = self.autoencoder.encode(image)
+            return torch.stack([found.mean, found.log_variance])
+
+        mean, log_variance = run_in_half(self.autoencoder, call, "autoencoder").float()
+        distribution = DiagonalGaussian(mean, log_variance)
+        return torch.cat([distribution.sample(one) for one in sources]) * self.autoencoder.config.scale
 
     def _latent_shape(self, run: Run) -> tuple[int, int, int]:
         factor = self.autoencoder.config.factor
         return self.autoencoder.config.latent_channels, run.height // factor, run.width // factor
 
-    def _recipe(self, run: Run, seed: int, prompt: str) -> Recipe:
+    def _recipe(self, run: Run, seed: int, prompt: str, weights: str) -> Recipe:
         request, source = run.request, run.source
         return Recipe(
             prompt=prompt,
@@ -276,10 +284,20 @@ class Pipeline:
             mask=None if source is None else digest(source.mask),
             own_latents=request.latents is not None,
             model=self.name,
-            fingerprint=fingerprint(self.parts()),
+            fingerprint=weights,
             dtype=self.placement.dtype_name,
             version=__version__,
         )
+
+
+def check_latents(latents: object, shape: tuple[int, ...]) -> None:
+    """Raise BadInput unless `latents` is a tensor of finite numbers in that shape."""
+    if not isinstance(latents, Tensor):
+        raise BadInput(f"latents must be a torch tensor, got {type(latents).__name__}.")
+    if tuple(latents.shape) != shape:
+        raise BadInput(f"latents have the shape {tuple(latents.shape)}; this call needs {shape}.")
+    if not bool(torch.isfinite(latents).all()):
+        raise BadInput("latents hold NaN or infinite numbers; start noise is finite, of unit variance.")
 
 
 def fingerprint(parts: Parts) -> str:

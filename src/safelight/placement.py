@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 SHORT_NAMES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 log = logging.getLogger(__name__)
+OVERFLOWED: WeakSet[nn.Module] = WeakSet()  # networks of which the user has been told
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -58,25 +60,38 @@ def fastest_dtype(device: torch.device) -> str:
 
 def use_fast_layout(network: Network) -> Network:
     """Store a network's convolution weights channels-last, the layout in which they run fastest."""
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def run_in_half(network: nn.Module, call: Callable[[], Tensor], name: str) -> Tensor:
-    """`call`, which runs `network`; where half precision overflows in it, `network` goes to float32 for good and runs again."""
+    """`call`, which runs `network`; where half precision overflows in it, that one call is made again in float32.
+
+    The network returns to half precision afterwards: a picture must not depend on what was drawn before it.
+    """
     result = call()
-    weight = next(network.parameters())
-    if weight.dtype == torch.float32 or bool(torch.isfinite(result).all()):
+    half = next(network.parameters()).dtype
+    if half == torch.float32 or bool(torch.isfinite(result).all()):
         return result
-    log.warning("The %s overflowed in %s; it runs again, and from now on, in float32.", name, weight.dtype)
-    network.to(torch.float32)
-    return call()
+    if network not in OVERFLOWED:
+        OVERFLOWED.add(network)
+        log.warning("The %s overflows in %s; where it does, it runs again in float32, which takes longer.", name, half)
+    try:
+        _convert(network, torch.float32)
+        return call()
+    finally:
+        _convert(network, half)
+
+
+def _convert(network: nn.Module, dtype: torch.dtype) -> None:
+    with torch.inference_mode(False):  # parameters made in inference mode could never be trained again
+        network.to(dtype)
 
 
 def _device(name: str | torch.device) -> torch.device:
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        torch.empty(0, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         available = [
             "cpu",
             *(["cuda"] if torch.cuda.is_available() else []),

@@ -7,9 +7,8 @@ programs read.
 from __future__ import annotations
 
 import json
-import math
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import Any, get_args, get_type_hints
 
 from PIL import Image
 
@@ -78,7 +77,7 @@ class Recipe:
             "Seed": self.seed,
             "Size": f"{self.width}x{self.height}",
             "Model hash": self.fingerprint[:10],
-            "Model": self.model,
+            "Model": json.dumps(self.model, ensure_ascii=False) if set(self.model) & set(",:\n") else self.model,
             "Denoising strength": None if self.strength is None else f"{self.strength:g}",
             "Version": f"Safelight {self.version}",
         }
@@ -98,15 +97,20 @@ def read_recipe(picture: Image.Image, where: str) -> Recipe:
         )
     try:
         found: Any = json.loads(text)
-        known = {field.name for field in fields(Recipe)}
-        strange = sorted(set(found) - known)
-        if strange:
-            raise BadInput(f"The recipe in {where!r} has fields that this version does not know: {', '.join(strange)}.")
-        return Recipe(**found)
-    except (TypeError, ValueError) as error:
-        if isinstance(error, BadInput):
-            raise
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"The recipe in {where!r} is damaged: {error}.") from error
+    if not isinstance(found, dict):
+        raise BadInput(f"The recipe in {where!r} is damaged: it is no JSON object.")
+    known = {field.name: field for field in fields(Recipe)}
+    if strange := sorted(found.keys() - known):
+        raise BadInput(f"The recipe in {where!r} has fields that this version does not know: {', '.join(strange)}.")
+    if missing := [name for name, field in known.items() if field.default is MISSING and name not in found]:
+        raise BadInput(f"The recipe in {where!r} is damaged: it has no {', '.join(missing)}.")
+    for name, kind in get_type_hints(Recipe).items():
+        whole_too = kind | int if float in (kind, *get_args(kind)) else kind
+        if name in found and not isinstance(found[name], whole_too):
+            raise BadInput(f"The recipe in {where!r} is damaged: {name} is {found[name]!r}.")
+    return Recipe(**found)
 
 
 def whole_number(name: str, value: object, lowest: int, highest: int) -> None:
@@ -118,5 +122,5 @@ def whole_number(name: str, value: object, lowest: int, highest: int) -> None:
 def finite(name: str, value: object, lowest: float, highest: float) -> None:
     """Raise BadInput unless `value` is a number in that range."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or not lowest <= value <= highest:  # type: ignore[arg-type]
+    if not number or not lowest <= value <= highest:  # type: ignore[operator]
         raise BadInput(f"{name} is {value!r}; it must be a number from {lowest:g} to {highest:g}.")

@@ -58,11 +58,16 @@ class Request:
         return cls(prompt=prompt, **options)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.prompt, str | list | tuple):
+            raise BadInput(f"prompt must be text or a list of texts, got {type(self.prompt).__name__}.")
         if not self.prompts:
             raise BadInput("prompt is an empty list; give at least one text.")
-        for text in (*self.prompts, self.negative_prompt):
-            if not isinstance(text, str):
-                raise BadInput(f"prompt and negative_prompt must be text, got {type(text).__name__} {text!r}.")
+        for prompt in self.prompts:
+            check_text("prompt", prompt)
+        check_text("negative_prompt", self.negative_prompt)
+        check_text("sampler", self.sampler)
+        if self.grid is not None:
+            check_text("grid", self.grid)
         for name in ("height", "width"):
             size = getattr(self, name)
             if size is not None:
@@ -88,8 +93,18 @@ class Request:
         return [prompt for prompt in self.prompts for _ in range(self.num_images)]
 
 
-def check_size(name: str, size: object) -> None:
+def check_text(name: str, text: object) -> None:
+    """Raise BadInput unless `text` is text that a file can hold."""
+    if not isinstance(text, str):
+        raise BadInput(f"{name} must be text, got {type(text).__name__} {text!r}.")
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise BadInput(f"{name} {text!r} holds bytes that are no UTF-8 text.")
+
+
+def check_size(name: str, size: object, multiple: int = 8) -> None:
     """Raise BadInput unless `size` is one that latents and pixels share."""
     whole = isinstance(size, int) and not isinstance(size, bool)
-    if not whole or not 8 <= size <= LARGEST_SIZE or size % 8:  # type: ignore[operator]
-        raise BadInput(f"{name} is {size!r}; it must be a multiple of 8 from 8 to {LARGEST_SIZE} pixels.")
+    if not whole or not multiple <= size <= LARGEST_SIZE or size % multiple:  # type: ignore[operator]
+        raise BadInput(
+            f"{name} is {size!r}; it must be a multiple of {multiple} from {multiple} to {LARGEST_SIZE} pixels."
+        )

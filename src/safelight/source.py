@@ -16,7 +16,7 @@ from safelight.images import mask_to_tensor, read_picture, scaled, to_tensor
 
 @dataclass(frozen=True)
 class Source:
-    """A picture of the run's size, and perhaps a mask (L mode, white where it is to be redrawn)."""
+    """A picture of the run's size, and perhaps a mask: L mode, 255 where it is to be redrawn, else 0."""
 
     picture: Image.Image
     mask: Image.Image | None
@@ -36,7 +36,7 @@ class Source:
         """`drawn` where the mask is white, the source's own pixels elsewhere."""
         if self.mask is None:
             return drawn
-        return Image.composite(drawn, self.picture, self.mask.point(lambda value: 255 if value >= 128 else 0))
+        return Image.composite(drawn, self.picture, self.mask)
 
 
 def open_source(
@@ -57,18 +57,21 @@ def open_source(
             f"mask_image is {masking.width} x {masking.height} pixels, image is {picture.width} x {picture.height}; "
             "both must be of one size."
         )
-    nearest = Image.Resampling.NEAREST
-    return Source(
-        scaled(picture, width, height), scaled(masking, width, height).convert("L").resize((width, height), nearest)
-    )
+    return Source(scaled(picture, width, height), black_or_white(scaled(masking, width, height)))
 
 
-def picture_size(image: str | os.PathLike[str] | Image.Image | None, native: int) -> tuple[int, int]:
-    """Width and height of a run that names none: the picture's, cut down to multiples of 8, or the model's own."""
+def black_or_white(mask: Image.Image) -> Image.Image:
+    """L mode: 255 where the mask is nearer to white than to black, else 0."""
+    return mask.convert("L").point(lambda value: 255 if value >= 128 else 0)
+
+
+def picture_size(image: str | os.PathLike[str] | Image.Image | None, native: int, multiple: int = 8) -> tuple[int, int]:
+    """Width and height of a run that names none: the picture's, cut down to multiples, or the model's own."""
     if image is None:
         return native, native
     picture = read_picture(image)
-    return max(8, picture.width // 8 * 8), max(8, picture.height // 8 * 8)
+    width, height = (max(side // multiple, 1) * multiple for side in picture.size)
+    return width, height
 
 
 def digest(picture: Image.Image | None) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -43,14 +44,15 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(words)
     try:
         arguments.run(arguments)
+        sys.stdout.flush()
     except BadInput as error:
         print(f"safelight: {error}", file=sys.stderr)
         return WRONG_USE
     except KeyboardInterrupt:
         print("safelight: interrupted; nothing is half-written.", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()
+    except BrokenPipeError:  # whoever read our output has left; nor is there a complaint when Python flushes at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OUR_FAULT
     except OSError as error:
         print(f"safelight: {error}", file=sys.stderr)

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safelight.apps.terminal import add_json_argument, add_model_arguments, answer, progress
-from safelight.errors import BadInput
 from safelight.request import Request
 
 if TYPE_CHECKING:
-    from safelight.pipeline import Pipeline, Result
+    from safelight.pipeline import Pipeline, Result, Run
 
 
 def add_to(commands: Any) -> None:
@@ -44,14 +43,14 @@ def run(arguments: argparse.Namespace) -> None:
     """Draw, write, and say where."""
     request = request_of(arguments)
     files = output_files(arguments.out, arguments.count)
-    for file in (*files, *([arguments.sheet] if arguments.sheet else [])):
-        check_writable(file)
-    from safelight.images import grid, write_picture
+    from safelight.images import check_writable, grid, write_picture
     from safelight.pipeline import load
 
+    for file in (*files, *([arguments.sheet] if arguments.sheet else [])):
+        check_writable(file)
     started = time.perf_counter()
     pipeline = load(arguments.model, dtype=arguments.dtype, device=arguments.device)
-    result = draw(pipeline, request)
+    result = draw(pipeline, pipeline.prepare(request))
     for picture, file in zip(result.images, files, strict=True):
         write_picture(picture, file)
     if arguments.sheet:
@@ -65,9 +64,8 @@ def run(arguments: argparse.Namespace) -> None:
     answer(arguments, {"pictures": pictures, "seconds": seconds, "model": pipeline.name}, sentences)
 
 
-def draw(pipeline: Pipeline, request: Request) -> Result:
-    """A call of the pipeline with a progress bar."""
-    prepared = pipeline.prepare(request)
+def draw(pipeline: Pipeline, prepared: Run) -> Result:
+    """A run of the pipeline with a progress bar."""
     latent = None
     for step in progress(pipeline.steps(prepared), prepared.total, "step"):
         latent = step.latent
@@ -108,13 +106,3 @@ def numbered(file: Path, count: int) -> list[Path]:
     if count == 1:
         return [file]
     return [file.with_name(f"{file.stem}-{i + 1}{file.suffix}") for i in range(count)]
-
-
-def check_writable(file: Path) -> None:
-    """Raise BadInput before the work rather than after it."""
-    if not file.suffix:
-        raise BadInput(f"--out {str(file)!r} has no ending; name a picture file such as fox.png.")
-    if file.is_dir() or not file.parent.is_dir():
-        raise BadInput(
-            f"--out {str(file)!r} cannot be written: {'it is' if file.is_dir() else 'its folder is not'} a folder."
-        )

@@ -22,7 +22,11 @@ def run(arguments: argparse.Namespace) -> None:
     from safelight.pipeline import open_model
 
     parts, name = open_model(arguments.model)
-    networks = {"text_encoder": parts.text_encoder, "unet": parts.unet, "autoencoder": parts.autoencoder}
+    networks: dict[str, Any] = {
+        "text_encoder": parts.text_encoder,
+        "unet": parts.unet,
+        "autoencoder": parts.autoencoder,
+    }
     facts: dict[str, Any] = {
         "model": name,
         "tokens": len(parts.tokenizer.vocabulary),

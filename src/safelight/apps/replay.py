@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safelight.apps.generate import draw
 from safelight.apps.terminal import add_json_argument, answer
 from safelight.errors import BadInput
 from safelight.request import Request
+
+if TYPE_CHECKING:
+    from safelight.recipe import Recipe
 
 
 def add_to(commands: Any) -> None:
@@ -27,32 +30,42 @@ def add_to(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Read the recipe, draw, compare."""
-    from safelight.images import read_picture, write_picture
+    from safelight.images import check_writable, read_picture, write_picture
     from safelight.pipeline import load
-    from safelight.recipe import Recipe, read_recipe
+    from safelight.recipe import read_recipe
+    from safelight.source import digest
 
     picture = read_picture(arguments.picture)
     recipe = read_recipe(picture, str(arguments.picture))
+    check_recipe(recipe, arguments)
+    if arguments.out:
+        check_writable(arguments.out)
+    pipeline = load(arguments.model or recipe.model, dtype=recipe.dtype, device=arguments.device)
+    prepared = pipeline.prepare(request_of(recipe, arguments.image, arguments.mask))
+    if prepared.source:
+        check_digest("--image", recipe.image, digest(prepared.source.picture))
+        check_digest("--mask", recipe.mask, digest(prepared.source.mask))
+    result = draw(pipeline, prepared)
+    again = result.images[0]
+    same = again.size == picture.size and again.tobytes() == picture.convert("RGB").tobytes()
+    same_model = result.recipes[0].fingerprint == recipe.fingerprint
+    if arguments.out:
+        write_picture(again, arguments.out)
+    verdict = "the same, byte for byte" if same else "not the same"
+    reason = "" if same_model else "; the model's weights are not those of the recipe"
+    answer(arguments, {"same": same, "same_model": same_model, "seed": recipe.seed}, [f"{verdict}{reason}"])
+
+
+def check_recipe(recipe: Recipe, arguments: argparse.Namespace) -> None:
+    """Raise BadInput where a recipe cannot be followed with what was given."""
     if recipe.own_latents:
         raise BadInput(
             f"{str(arguments.picture)!r} was drawn from start noise that its caller gave; no seed brings it back."
         )
     check_sources(recipe.image, arguments.image, "--image")
     check_sources(recipe.mask, arguments.mask, "--mask")
-    pipeline = load(arguments.model or recipe.model, dtype=recipe.dtype, device=arguments.device)
-    result = draw(pipeline, request_of(recipe, arguments.image, arguments.mask))
-    made: Recipe = result.recipes[0]
-    for name, before, now in (("--image", recipe.image, made.image), ("--mask", recipe.mask, made.mask)):
-        if before != now:
-            raise BadInput(f"{name} is not the picture that the recipe was made with; its digest differs.")
-    again = result.images[0]
-    same = again.tobytes() == picture.convert("RGB").tobytes() and again.size == picture.size
-    if arguments.out:
-        write_picture(again, arguments.out)
-    same_model = made.fingerprint == recipe.fingerprint
-    verdict = "the same, byte for byte" if same else "not the same"
-    reason = "" if same or same_model else "; the model's weights are not those of the recipe"
-    answer(arguments, {"same": same, "same_model": same_model, "seed": recipe.seed}, [f"{verdict}{reason}"])
+    if arguments.model is None and recipe.model != "bundled" and not Path(recipe.model or "?").is_dir():
+        raise BadInput(f"The model {recipe.model!r} of this picture is no folder here; say with --model where it is.")
 
 
 def check_sources(digest: str | None, file: str | None, name: str) -> None:
@@ -63,7 +76,13 @@ def check_sources(digest: str | None, file: str | None, name: str) -> None:
         raise BadInput(f"{name} {file!r} was given, but this picture was made without one.")
 
 
-def request_of(recipe: Any, image: str | None, mask: str | None) -> Request:
+def check_digest(name: str, before: str | None, now: str | None) -> None:
+    """Raise BadInput where a source is not the one that the recipe was made with."""
+    if before != now:
+        raise BadInput(f"{name} is not the picture that the recipe was made with; its digest differs.")
+
+
+def request_of(recipe: Recipe, image: str | None, mask: str | None) -> Request:
     """The call that a recipe stands for."""
     return Request(
         prompt=recipe.prompt,

@@ -26,7 +26,7 @@ def add_json_argument(command: argparse.ArgumentParser) -> None:
 def answer(arguments: argparse.Namespace, facts: dict[str, Any], sentences: Iterable[str]) -> None:
     """Print the facts as one JSON object where the user asked for it, else the sentences."""
     if arguments.json:
-        print(json.dumps(facts, ensure_ascii=False))
+        print(json.dumps(facts))
     else:
         for sentence in sentences:
             print(sentence)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import torch
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
 from safelight.layers.normalisation import GroupNorm
+
+LARGEST_PLAIN = 2**18  # products of queries and keys a head: 512 positions each
 
 
 class Attention(nn.Module):
@@ -29,8 +32,20 @@ class Attention(nn.Module):
             rearrange(projected, "b n (h d) -> b h n d", h=self.heads)
             for projected in (self.query(x), self.key(context), self.value(context))
         )
-        attended = functional.scaled_dot_product_attention(q, k, v, is_causal=causal)
-        return self.out(rearrange(attended, "b h n d -> b n (h d)"))
+        return self.out(rearrange(attend(q, k, v, causal=causal), "b h n d -> b n (h d)"))
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, *, causal: bool) -> Tensor:
+    """softmax(Q K^T / sqrt(d)) V: (b, h, n, d), (b, h, m, d), (b, h, m, d) -> (b, h, n, d).
+
+    PyTorch's fused kernel is the fastest way forward. Its way back on the CPU is several times slower than that of the
+    plain formula, which is used there while its n x m numbers a head are few (benchmarks/training_step.py).
+    """
+    trains_on_cpu = torch.is_grad_enabled() and q.device.type == "cpu" and q.requires_grad
+    if trains_on_cpu and not causal and q.shape[2] * k.shape[2] <= LARGEST_PLAIN:
+        scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+        return scores.softmax(dim=-1).to(v.dtype) @ v
+    return functional.scaled_dot_product_attention(q, k, v, is_causal=causal)
 
 
 class SpatialSelfAttention(nn.Module):

@@ -73,19 +73,24 @@ class Tokenizer:
 
     @classmethod
     def train(cls, texts: Iterable[str], *, size: int, length: int) -> Tokenizer:
-        """Learn a vocabulary of at most `size` tokens from captions; every byte stays sayable."""
-        alphabet = pre_tokenizers.ByteLevel.alphabet()
+        """Learn a vocabulary of at most `size` tokens from captions; every byte stays sayable.
+
+        The same captions give the same vocabulary: letters at the end of a word are named beforehand, for the backend
+        would number them in the order of a hash table, and break ties between merges by those numbers.
+        """
+        alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
         backend = _pipeline(models.BPE(end_of_word_suffix=WORD_END))
         trainer = trainers.BpeTrainer(
-            vocab_size=size - len(alphabet) - 2,
+            vocab_size=size - 2,
             initial_alphabet=alphabet,
+            special_tokens=[letter + WORD_END for letter in alphabet],
             end_of_word_suffix=WORD_END,
             min_frequency=2,
             show_progress=False,
         )
         backend.train_from_iterator(texts, trainer)
         learnt = json.loads(backend.to_str())["model"]
-        names = [symbol for letter in sorted(alphabet) for symbol in (letter, letter + WORD_END)]
+        names = [symbol for letter in alphabet for symbol in (letter, letter + WORD_END)]
         names += [name for name in sorted(learnt["vocab"], key=learnt["vocab"].get) if name not in set(names)]
         vocabulary = {name: number for number, name in enumerate([*names, START, END])}
         merges = [_pair(merge) if isinstance(merge, str) else tuple(merge) for merge in learnt["merges"]]

@@ -6,6 +6,7 @@ and a lightly weighted divergence of the latents from the standard normal distri
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -16,13 +17,14 @@ from torch import Generator, Tensor
 
 from safelight.autoencoder import Autoencoder
 from safelight.configs import AutoencoderConfig
-from safelight.images import to_tensor
+from safelight.images import to_picture, to_tensor
 from safelight.training.backdrop import on_colour, on_random_colour, to_square
-from safelight.training.collection import Record, of_split
+from safelight.training.collection import Record, split_up
 from safelight.training.settings import AutoencoderLossConfig
 from safelight.weights import save_autoencoder
 
-
+EVALUATED = {"photo": 48, "illustration": 96}  # held-out pictures at most, of each kind
+SHOWN = 6  # of each kind, on a sheet
 FIRST_LOG_VARIANCE = -5.0  # latents start nearly free of noise: from 0 the first thousand steps go into getting there
 
 
@@ -47,27 +49,22 @@ def psnr(reconstruction: Tensor, image: Tensor) -> Tensor:
 
 
 class AutoencoderTask:
-    """The autoencoder with its pictures; see `training.loop.Task`."""
+    """The autoencoder with its pictures; see `training.task.Task`."""
 
     def __init__(self, config: AutoencoderConfig, loss: AutoencoderLossConfig, records: list[Record]) -> None:
-        self.network = Autoencoder(config)
-        torch.nn.init.constant_(self.network.moments.bias.data[config.latent_channels :], FIRST_LOG_VARIANCE)
+        training, held_out = split_up(records)
+        self.network = new_autoencoder(config)
         self.settings = loss
-        training = of_split(records, "train")
-        photos = [record for record in training if record.fields.get("style") == "photo"]
-        drawings = [record for record in training if record.fields.get("style") != "photo"]
-        self.kinds = [kind for kind in (drawings, photos) if kind]
         self.size = len(training)
-        held_out = sorted(of_split(records, "val"), key=lambda record: record.key[::-1])  # all sources mixed
-        self.held_out = {
-            "photo": [record for record in held_out if record.fields.get("style") == "photo"][:48],
-            "illustration": [record for record in held_out if record.fields.get("style") != "photo"][:96],
-        }
+        self.kinds = [kind for kind in reversed(by_kind(training).values()) if kind]  # drawings, then photos
+        mixed = sorted(held_out, key=lambda record: record.key[::-1])  # all sources mixed
+        self.held_out = {kind: found[: EVALUATED[kind]] for kind, found in by_kind(mixed).items()}
+        # What sheets show and the latents' scale is measured on: training pictures only where nothing is held out.
+        self.examples = self.held_out if held_out else {"any": training[: EVALUATED["illustration"]]}
 
     def sample(self, index: int, random: Random) -> Tensor:
         """A random crop (3, crop, crop) in [-1, 1]."""
-        photo = random.random() < self.settings.photo_share
-        kind = self.kinds[-1] if photo else self.kinds[0]
+        kind = self.kinds[-1] if random.random() < self.settings.photo_share else self.kinds[0]
         picture = to_square(kind[index % len(kind)].picture(), self.settings.size)
         room = self.settings.size - self.settings.crop
         left, top = random.randint(0, room), random.randint(0, room)
@@ -98,17 +95,11 @@ class AutoencoderTask:
                 figures[f"psnr_{kind}"] = float(torch.cat(values).mean())
         return figures
 
-    def sheet(self) -> Image.Image | None:
-        """Held-out pictures above, their reconstructions below."""
-        shown = [record for records in self.held_out.values() for record in records[:6]]
-        if not shown:
-            return None
-        images = torch.cat([self._whole(record) for record in shown])
-        rows = torch.cat(
-            [torch.cat(list(images), dim=-1), torch.cat(list(self.network(images).float()), dim=-1)], dim=-2
-        )
-        pixels = ((rows.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0)
-        return Image.fromarray(pixels.cpu().numpy())
+    def sheet(self) -> Image.Image:
+        """Pictures above, their reconstructions below."""
+        images = [self._whole(record) for records in self.examples.values() for record in records[:SHOWN]]
+        both = [torch.cat([image, self.network(image).float()], dim=2) for image in images]
+        return to_picture(torch.cat(both, dim=3)[0])
 
     def export(self, folder: Path) -> None:
         """Write the autoencoder, with its latents brought to unit variance, into `folder/vae`."""
@@ -117,12 +108,29 @@ class AutoencoderTask:
 
     @torch.no_grad()
     def _scale(self) -> float:
-        """One over the standard deviation of held-out latents (Rombach et al. 2022, appendix G)."""
-        records = [record for records in self.held_out.values() for record in records]
+        """One over the standard deviation of the examples' latents (Rombach et al. 2022, appendix G)."""
+        records = [record for records in self.examples.values() for record in records]
         latents = [self.network.encode(self._whole(record)).mean.flatten() for record in records]
-        return round(float(1 / torch.cat(latents).std()), 5)
+        return round(float(1 / torch.cat(latents).std().clamp_min(1e-4)), 5)
 
     def _whole(self, record: Record) -> Tensor:
         picture = on_colour(to_square(record.picture(), self.settings.size), (255, 255, 255))
         device = next(self.network.parameters()).device
-        return to_tensor(picture)[None].to(device).contiguous(memory_format=torch.channels_last)
+        return to_tensor(picture)[None].to(device, memory_format=torch.channels_last)
+
+
+def new_autoencoder(config: AutoencoderConfig) -> Autoencoder:
+    """An untrained autoencoder with little noise in its latents."""
+    network = Autoencoder(config)
+    bias = network.moments.bias
+    if bias is not None:
+        torch.nn.init.constant_(bias.data[config.latent_channels :], FIRST_LOG_VARIANCE)
+    return network
+
+
+def by_kind(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Photos and illustrations apart: the field `style` says which is a photo."""
+    kinds: dict[str, list[Record]] = {"photo": [], "illustration": []}
+    for record in records:
+        kinds["photo" if record.fields.get("style") == "photo" else "illustration"].append(record)
+    return kinds

@@ -26,8 +26,7 @@ COLOURS: dict[str, tuple[int, int, int]] = {
 
 def is_cut_out(picture: Image.Image) -> bool:
     """Whether an RGBA picture has a transparent part, and so needs a background."""
-    lowest, _ = picture.getchannel("A").getextrema()
-    return bool(lowest < 255)
+    return picture.getchannel("A").getextrema() != (255, 255)
 
 
 def with_background(caption: str, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: one safetensors file each, written beside and then renamed, so that none is ever half-written."""
+"""Checkpoints of a run: one safetensors file each, written beside and then renamed, so that none is half-written."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ The text encoder that comes out of it is then frozen, and is what the noise pred
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -16,16 +17,19 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from safelight.configs import ImageEncoderConfig, TextEncoderConfig
-from safelight.text.clip import CLIP
-from safelight.text.tokenizer import Tokenizer
 from safelight.images import to_tensor
+from safelight.text import CLIP, Tokenizer
 from safelight.training.backdrop import COLOURS, is_cut_out, on_colour, to_square, with_background
-from safelight.training.collection import Record, of_split
+from safelight.training.checkpoint import checkpoints
+from safelight.training.collection import Record, check_captions, split_up
 from safelight.training.settings import ClipDataConfig
 from safelight.weights import save_clip
 
 LARGEST_SCALE = 100.0  # Radford et al. 2021, section 2.5: keeps the loss from running away
 HELD_OUT = 400
+KEPT_PICTURES = 50_000  # decoded, 64 kB each at 128 x 128
+AT_ONCE = {"pictures": 64, "texts": 256}  # in an evaluation
+BACKGROUND_COUNT = 20  # how often the tokenizer is shown each background's words
 
 
 def contrastive_loss(images: Tensor, texts: Tensor, log_scale: Tensor) -> Tensor:
@@ -38,24 +42,39 @@ def contrastive_loss(images: Tensor, texts: Tensor, log_scale: Tensor) -> Tensor
     return (functional.cross_entropy(logits, own) + functional.cross_entropy(logits.T, own)) / 2
 
 
+def tokenizer_of_run(folder: Path, records: Sequence[Record], data: ClipDataConfig, *, length: int) -> Tokenizer:
+    """The tokenizer that a run has begun with; a new run learns one from the training captions and keeps it."""
+    if checkpoints(folder / "checkpoints") and (folder / "tokenizer").exists():
+        return Tokenizer.load(folder / "tokenizer")
+    check_captions(records)
+    training, _ = split_up(records)
+    backgrounds = [with_background("", colour) for colour in COLOURS]
+    captions = [caption for record in training for caption in record.captions]
+    tokenizer = Tokenizer.train([*captions, *backgrounds * BACKGROUND_COUNT], size=data.vocabulary, length=length)
+    tokenizer.save(folder / "tokenizer")
+    return tokenizer
+
+
 class ClipTask:
-    """CLIP with its captioned pictures; see `training.loop.Task`."""
+    """CLIP with its captioned pictures; see `training.task.Task`. The tokenizer decides the size of the vocabulary."""
 
     def __init__(
-        self, text: TextEncoderConfig, image: ImageEncoderConfig, data: ClipDataConfig, records: list[Record]
+        self,
+        text: TextEncoderConfig,
+        image: ImageEncoderConfig,
+        data: ClipDataConfig,
+        records: list[Record],
+        tokenizer: Tokenizer,
     ) -> None:
+        check_captions(records)
+        training, held_out = split_up(records)
         self.data = data
-        training = of_split(records, "train")
-        backgrounds = [with_background("", colour) for colour in COLOURS]
-        captions = [caption for record in training for caption in record.captions]
-        self.tokenizer = Tokenizer.train([*captions, *backgrounds * 20], size=data.vocabulary, length=text.length)
-        self.network = CLIP(_with_vocabulary(text, len(self.tokenizer.vocabulary)), image)
-        self.pictures = PictureCache(training, image.size)
+        self.tokenizer = tokenizer
+        self.network = CLIP(replace(text, vocabulary=len(tokenizer.vocabulary)), image)
         self.size = len(training)
-        held_out = of_split(records, "val")[:HELD_OUT]
-        self.held_out = (PictureCache(held_out, image.size), held_out)
-        concepts = {str(record.fields["concept"]) for record in records if "concept" in record.fields}
-        self.concepts = sorted(concepts)
+        self.pictures = PictureCache(training, image.size)
+        self.held_out = PictureCache(held_out[:HELD_OUT], image.size)
+        self.concepts = sorted({str(record.fields["concept"]) for record in records if "concept" in record.fields})
 
     def sample(self, index: int, random: Random) -> dict[str, Any]:
         """A picture (3, size, size) in [-1, 1], with the token ids of one of its captions."""
@@ -81,24 +100,17 @@ class ClipTask:
 
     def evaluate(self) -> dict[str, float]:
         """Retrieval among the held-out pairs, and the share of held-out pictures whose concept ranks first."""
-        cache, records = self.held_out
+        records = self.held_out.records
         if not records:
             return {}
-        device = next(self.network.parameters()).device
-        images = torch.cat(
-            [
-                self.network.embed_image(
-                    torch.stack([to_tensor(on_colour(cache[i], COLOURS["white"])) for i in part]).to(device)
-                )
-                for part in torch.arange(len(records)).split(64)
-            ]
-        ).float()
-        texts = self._embed([record.captions[0] for record in records])
-        own = torch.arange(len(records), device=device)
-        figures = ranking("retrieval", images @ texts.T, own)
-        if self.concepts:
-            places = torch.tensor([self.concepts.index(str(record.fields["concept"])) for record in records])
-            figures |= ranking("concept", images @ self._embed(self.concepts).T, places.to(device))
+        images = self._embed_pictures()
+        own = torch.arange(len(records), device=images.device)
+        figures = ranking("retrieval", images @ self._embed_texts([record.captions[0] for record in records]).T, own)
+        named = [row for row, record in enumerate(records) if "concept" in record.fields]
+        if named:
+            places = [self.concepts.index(str(records[row].fields["concept"])) for row in named]
+            scores = images[named] @ self._embed_texts(self.concepts).T
+            figures |= ranking("concept", scores, torch.tensor(places, device=images.device))
         return figures
 
     def sheet(self) -> Image.Image | None:
@@ -110,29 +122,41 @@ class ClipTask:
         self.tokenizer.save(folder / "tokenizer")
         save_clip(folder / "clip", self.network)
 
-    def _embed(self, texts: list[str]) -> Tensor:
-        device = next(self.network.parameters()).device
+    def _embed_pictures(self) -> Tensor:
+        """All held-out pictures, on white: (n, d)."""
+        device = self.network.log_scale.device
         rows = []
-        for start in range(0, len(texts), 256):
-            tokens = self.tokenizer(texts[start : start + 256])
+        for part in torch.arange(len(self.held_out.records)).split(AT_ONCE["pictures"]):
+            pictures = [to_tensor(on_colour(self.held_out[i], COLOURS["white"])) for i in part.tolist()]
+            rows.append(self.network.embed_image(torch.stack(pictures).to(device)).float())
+        return torch.cat(rows)
+
+    def _embed_texts(self, texts: Sequence[str]) -> Tensor:
+        """Each text: (n, d)."""
+        device = self.network.log_scale.device
+        rows = []
+        for start in range(0, len(texts), AT_ONCE["texts"]):
+            tokens = self.tokenizer(texts[start : start + AT_ONCE["texts"]])
             longest = int(tokens.end.max()) + 1
             rows.append(self.network.embed_text(tokens.ids[:, :longest].to(device), tokens.end.to(device)).float())
         return torch.cat(rows)
 
 
 class PictureCache:
-    """Pictures at one size, as RGBA, decoded once and kept."""
+    """Pictures at one size, as RGBA, decoded once and kept, as far as memory should go."""
 
-    def __init__(self, records: list[Record], size: int) -> None:
+    def __init__(self, records: Sequence[Record], size: int) -> None:
         self.records = records
         self.size = size
         self.kept: dict[int, Image.Image] = {}
 
     def __getitem__(self, index: int) -> Image.Image:
-        index = int(index)
-        if index not in self.kept:
-            self.kept[index] = to_square(self.records[index].picture(), self.size)
-        return self.kept[index]
+        if index in self.kept:
+            return self.kept[index]
+        picture = to_square(self.records[index].picture(), self.size)
+        if len(self.kept) < KEPT_PICTURES:
+            self.kept[index] = picture
+        return picture
 
 
 def ranking(name: str, scores: Tensor, right: Tensor) -> dict[str, float]:
@@ -145,7 +169,3 @@ def ranking(name: str, scores: Tensor, right: Tensor) -> dict[str, float]:
 def names_a_side(caption: str) -> bool:
     """Whether a caption would be false of the mirrored picture."""
     return bool({"left", "right", "lefthand", "righthand"} & set(caption.lower().replace("-", " ").split()))
-
-
-def _with_vocabulary(config: TextEncoderConfig, size: int) -> TextEncoderConfig:
-    return replace(config, vocabulary=size)

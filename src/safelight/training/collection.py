@@ -98,19 +98,27 @@ def _read_shard(path: Path) -> list[Record]:
             for member in shard:
                 if not member.isreg() or member.issparse():
                     continue
-                key, dot, ending = member.name.rpartition(".")
+                key, dot, ending = str(PurePosixPath(member.name)).rpartition(".")
                 suffix = f"{dot}{ending.lower()}"
                 if suffix in PICTURE_SUFFIXES:
                     pictures[key] = (member.offset_data, member.size)
                 elif suffix in FIELD_SUFFIXES:
                     content = _section_reader(path, member.offset_data, member.size)
                     fields[key] = _merged(fields.get(key, {}), _parse(f"{path}:{member.name}", member.size, content))
+            _check_end(path, shard.offset)
     except (tarfile.TarError, OSError) as error:
         raise BadInput(f"{str(path)!r} is not a readable, uncompressed tar shard: {error}.") from error
     return [
         Record(key, _captions(key, fields.get(key, {})), fields.get(key, {}), _section_reader(path, *place))
         for key, place in pictures.items()
     ]
+
+
+def _check_end(path: Path, offset: int) -> None:
+    """Raise OSError where members end at `offset` for damage: `tarfile` takes a header it cannot read for the end."""
+    after = _section_reader(path, offset, tarfile.BLOCKSIZE)()
+    if after and after != bytes(tarfile.BLOCKSIZE):
+        raise OSError(f"the header at byte {offset} is damaged or cut short")
 
 
 def _section_reader(path: Path, offset: int, size: int) -> Callable[[], bytes]:
@@ -149,8 +157,8 @@ def _parse(where: str, size: int, read: Callable[[], bytes]) -> dict[str, Any]:
     try:
         text = read().decode("utf-8-sig")
         fields = {"captions": text.splitlines()} if where.lower().endswith(".txt") else json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise BadInput(f"{where!r} is not UTF-8 text or not valid JSON: {error}.") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadInput(f"{where!r} cannot be read as UTF-8 text or as JSON: {error}.") from error
     if not isinstance(fields, dict):
         raise BadInput(f"{where!r} holds {type(fields).__name__}; captions come as a JSON object or as lines of text.")
     return fields

@@ -43,7 +43,7 @@ def open_log(folder: Path, step: int) -> Log:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        notes.warning("TensorBoard is not installed, so figures are not logged; pip install 'safelight[train]' adds it.")
+        notes.warning("TensorBoard is not installed, so nothing is logged; pip install 'safelight[train]' adds it.")
         return NoLog()
-    writer: Log = SummaryWriter(str(folder), purge_step=step + 1)  # type: ignore[no-untyped-call]
+    writer: Log = SummaryWriter(str(folder), purge_step=step + 1)
     return writer

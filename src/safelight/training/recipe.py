@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import tomllib
+import json
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+
+import tomllib
 
 from safelight.configs import AutoencoderConfig, ImageEncoderConfig, ScheduleConfig, TextEncoderConfig, UNetConfig
 from safelight.errors import BadInput, unknown_name
@@ -28,9 +30,17 @@ class AutoencoderRecipe:
     """Stage one. where: fields of the samples and the values that are used, for example {style = ["noto"]}."""
 
     where: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    network: AutoencoderConfig = AutoencoderConfig()
-    loss: AutoencoderLossConfig = AutoencoderLossConfig()
-    loop: LoopConfig = LoopConfig()
+    network: AutoencoderConfig = field(default_factory=AutoencoderConfig)
+    loss: AutoencoderLossConfig = field(default_factory=AutoencoderLossConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("size", "crop"):
+            if getattr(self.loss, name) % self.network.factor:
+                raise BadInput(
+                    f"autoencoder.loss.{name} is {getattr(self.loss, name)}; it must be a multiple of "
+                    f"{self.network.factor}, for network.channels has {len(self.network.channels)} levels."
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +48,10 @@ class ClipRecipe:
     """Stage two."""
 
     where: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    text: TextEncoderConfig = TextEncoderConfig()
-    image: ImageEncoderConfig = ImageEncoderConfig()
-    data: ClipDataConfig = ClipDataConfig()
-    loop: LoopConfig = LoopConfig()
+    text: TextEncoderConfig = field(default_factory=TextEncoderConfig)
+    image: ImageEncoderConfig = field(default_factory=ImageEncoderConfig)
+    data: ClipDataConfig = field(default_factory=ClipDataConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,19 +59,19 @@ class DiffusionRecipe:
     """Stage three."""
 
     where: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    network: UNetConfig = UNetConfig()
-    schedule: ScheduleConfig = ScheduleConfig()
-    data: DiffusionDataConfig = DiffusionDataConfig()
-    loop: LoopConfig = LoopConfig()
+    network: UNetConfig = field(default_factory=UNetConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    data: DiffusionDataConfig = field(default_factory=DiffusionDataConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """All three stages of one model."""
 
-    autoencoder: AutoencoderRecipe = AutoencoderRecipe()
-    clip: ClipRecipe = ClipRecipe()
-    diffusion: DiffusionRecipe = DiffusionRecipe()
+    autoencoder: AutoencoderRecipe = field(default_factory=AutoencoderRecipe)
+    clip: ClipRecipe = field(default_factory=ClipRecipe)
+    diffusion: DiffusionRecipe = field(default_factory=DiffusionRecipe)
 
 
 def read_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
@@ -73,16 +83,16 @@ def read_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
         raise unknown_name("recipe", name, [recipe.stem for recipe in RECIPES.glob("*.toml")])
     try:
         tables = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"{str(path)!r} is not valid TOML: {error}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise BadInput(f"The recipe {str(path)!r} cannot be read: {error}.") from error
     for change in changes:
         _apply(tables, change)
     return from_table(Recipe, tables, path.name)
 
 
-def to_toml(config: Any) -> str:
-    """A configuration in full, defaults included, as TOML that `read_recipe` takes back."""
-    return "\n".join(_lines(config, ())) + "\n"
+def to_toml(config: Any, stage: str = "") -> str:
+    """A whole recipe, or that of one `stage`, in full, defaults included, as TOML that `read_recipe` takes back."""
+    return "\n".join(_lines(config, (stage,) if stage else ())).lstrip("\n") + "\n"
 
 
 def from_table(kind: type[Config], table: Any, where: str) -> Config:
@@ -123,15 +133,17 @@ def _value(kind: Any, value: Any, where: str) -> Any:
 
 def _apply(tables: dict[str, Any], change: str) -> None:
     path, equals, text = change.partition("=")
-    if not equals:
-        raise BadInput(f"--set {change!r} holds no '='; write table.field=value, for example diffusion.loop.steps=100.")
+    *parents, last = path.strip().split(".")
+    if not equals or not last:
+        raise BadInput(f"--set {change!r} sets no field; write table.field=value, for example loop.steps=100.")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text
-    *parents, last = path.strip().split(".")
     for name in parents:
         tables = tables.setdefault(name, {})
+        if not isinstance(tables, dict):
+            raise BadInput(f"--set {change!r}: {name} is {tables!r}, no table; nothing can be set inside it.")
     tables[last] = value
 
 
@@ -153,9 +165,9 @@ def _literal(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # the one sign that JSON lets stand
     if isinstance(value, tuple):
         return f"[{', '.join(map(_literal, value))}]"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{name} = {_literal(entry)}" for name, entry in value.items()) + "}"
+        return "{" + ", ".join(f"{_literal(name)} = {_literal(entry)}" for name, entry in value.items()) + "}"
     return repr(value)

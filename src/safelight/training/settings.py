@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from safelight.errors import BadInput
+from safelight.errors import BadInput, unknown_name
+from safelight.training.backdrop import COLOURS
+
+SMALLEST_VOCABULARY = 600  # 256 bytes, each inside and at the end of a word, the two marks, and a few merges
+
+
+def _within(where: str, settings: Any, lowest: float, highest: float, *names: str) -> None:
+    """Raise BadInput unless the fields of those names lie in [lowest, highest]."""
+    for name in names:
+        value = getattr(settings, name)
+        if not lowest <= value <= highest:
+            limit = f"from {lowest:g} to {highest:g}" if highest != float("inf") else f"at least {lowest:g}"
+            raise BadInput(f"{where}.{name} is {value}; it must be {limit}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +41,11 @@ class LoopConfig:
     evaluate_every: int = 500
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "save_every", "evaluate_every"):
-            if getattr(self, name) < 1:
-                raise BadInput(f"loop.{name} is {getattr(self, name)}; it must be at least 1.")
+        _within("loop", self, 1, float("inf"), "steps", "batch_size", "save_every", "evaluate_every")
+        _within("loop", self, 0, float("inf"), "learning_rate", "warmup", "weight_decay", "workers", "seed")
+        _within("loop", self, 0, 1, "beta2", "average_decay")
+        if not self.gradient_clip > 0:
+            raise BadInput(f"loop.gradient_clip is {self.gradient_clip}; it must be above 0.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +59,13 @@ class AutoencoderLossConfig:
     kl_weight: float = 1e-6
     photo_share: float = 0.2  # of the samples, where there are photos; illustrations are the rest
 
+    def __post_init__(self) -> None:
+        _within("loss", self, 1, float("inf"), "size", "crop")
+        _within("loss", self, 0, float("inf"), "square_weight", "edge_weight", "kl_weight")
+        _within("loss", self, 0, 1, "photo_share")
+        if self.crop > self.size:
+            raise BadInput(f"loss.crop is {self.crop}; it must be at most loss.size, the whole picture's {self.size}.")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClipDataConfig:
@@ -54,13 +75,26 @@ class ClipDataConfig:
     white_share: float = 0.5  # of the cut-out pictures, laid over white; the others over a named colour
     flip_share: float = 0.5  # mirrored, where the caption names no side
 
+    def __post_init__(self) -> None:
+        _within("data", self, SMALLEST_VOCABULARY, float("inf"), "vocabulary")
+        _within("data", self, 0, 1, "white_share", "flip_share")
+
 
 @dataclass(frozen=True, kw_only=True)
 class DiffusionDataConfig:
     """What the UNet is shown, and how its errors count."""
 
-    colours: tuple[str, ...] = ("white",)  # backgrounds that cut-out pictures are laid over
-    white_share: float = 0.4  # of the samples of a picture that has several backgrounds
+    colours: tuple[str, ...] = ("white",)  # backgrounds that cut-out pictures are laid over; the first is the usual one
+    white_share: float = 0.4  # of the samples of a picture with several backgrounds that show the usual one
     caption_dropout: float = 0.1  # share of samples without a caption: what guidance compares with
     snr_limit: float = 5.0  # min-SNR weighting (Hang et al. 2023); 0 means none
     prompts: tuple[str, ...] = ()  # of the sample sheet
+
+    def __post_init__(self) -> None:
+        _within("data", self, 0, 1, "white_share", "caption_dropout")
+        _within("data", self, 0, float("inf"), "snr_limit")
+        if not self.colours:
+            raise BadInput(f"data.colours is empty; give at least one of {', '.join(COLOURS)}.")
+        for colour in self.colours:
+            if colour not in COLOURS:
+                raise unknown_name("data.colours", colour, COLOURS)

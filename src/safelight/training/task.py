@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 from PIL import Image
 from torch import Generator, Tensor, nn
 
-Batch = TypeVar("Batch")
+Batch = TypeVar("Batch", contravariant=True)
 
 
 class Task(Protocol[Batch]):

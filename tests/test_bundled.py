@@ -1,0 +1,73 @@
+"""The bundled model: whole, small, an ordinary member of the family, and it draws what it is asked for."""
+
+from pathlib import Path
+
+import numpy
+import pytest
+import torch
+from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
+from PIL import Image
+
+import safelight
+from safelight.pipeline import BUNDLED
+
+LARGEST = 60_000_000  # bytes in the package
+
+
+@pytest.fixture(scope="module")
+def pipe() -> safelight.Pipeline:
+    return safelight.load(dtype="float32", device="cpu")
+
+
+def pixels(picture: Image.Image) -> numpy.ndarray:
+    return numpy.asarray(picture.convert("RGB")).astype(int)
+
+
+def test_it_is_small() -> None:
+    assert sum(file.stat().st_size for file in BUNDLED.rglob("*") if file.is_file()) <= LARGEST
+
+
+def test_it_has_a_card_with_the_attribution() -> None:
+    card = (BUNDLED / "README.md").read_text("utf-8")
+    notice = (Path(__file__).parent.parent / "NOTICE").read_text("utf-8")
+    for line in (
+        "Noto Emoji",
+        "Fluent UI Emoji",
+        "Twemoji",
+        "Blobmoji",
+        "FxEmojis",
+        "Planet Cute",
+        "Caltech 101",
+        "Grocery Store",
+    ):
+        assert line in card
+        assert line in notice
+
+
+def test_diffusers_draws_the_same_picture(pipe: safelight.Pipeline) -> None:
+    ours = pipe("a red apple", seed=5, num_inference_steps=8, guidance_scale=5.0).images[0]
+    theirs = StableDiffusionPipeline.from_pretrained(BUNDLED, torch_dtype=torch.float32)
+    theirs.scheduler = DPMSolverMultistepScheduler.from_config(theirs.scheduler.config, use_karras_sigmas=True)
+    theirs.set_progress_bar_config(disable=True)
+    generator = torch.Generator("cpu").manual_seed(5)
+    same = theirs("a red apple", num_inference_steps=8, guidance_scale=5.0, generator=generator).images[0]
+    assert numpy.abs(pixels(ours) - pixels(same)).max() <= 1
+
+
+def test_a_red_apple_is_red_on_white(pipe: safelight.Pipeline) -> None:
+    picture = pixels(pipe("a red apple", seed=1).images[0])
+    middle, corner = picture[108:148, 108:148].mean((0, 1)), picture[:16, :16].mean((0, 1))
+    assert middle[0] > 1.5 * max(middle[1], middle[2])
+    assert corner.min() > 220
+
+
+@pytest.mark.parametrize(("colour", "channel"), [("blue", 2), ("green", 1), ("red", 0)])
+def test_named_backgrounds(pipe: safelight.Pipeline, colour: str, channel: int) -> None:
+    corner = pixels(pipe(f"a penguin on a {colour} background", seed=2).images[0])[:16, :16].mean((0, 1))
+    assert int(corner.argmax()) == channel
+    assert corner.max() - corner.min() > 40
+
+
+def test_seeds_give_different_pictures(pipe: safelight.Pipeline) -> None:
+    first, second = pipe("a fox", seed=1, num_images=2, num_inference_steps=10).images
+    assert numpy.abs(pixels(first) - pixels(second)).mean() > 1

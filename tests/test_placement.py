@@ -1,0 +1,67 @@
+"""Devices and number formats by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from safelight.errors import BadInput
+from safelight.placement import DTYPES, fastest_dtype, placement_for, run_in_half, use_fast_layout
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        (None, torch.float32),
+        ("float32", torch.float32),
+        ("bf16", torch.bfloat16),
+        ("fp16", torch.float16),
+        (torch.bfloat16, torch.bfloat16),
+        ("torch.float16", torch.float16),
+    ],
+)
+def test_dtypes(name: Any, dtype: torch.dtype) -> None:
+    placement = placement_for("cpu", name)
+    assert placement.dtype == dtype
+    assert DTYPES[placement.dtype_name] == dtype
+
+
+def test_auto_is_what_the_device_does_well() -> None:
+    assert placement_for("cpu", "auto").dtype_name == fastest_dtype(torch.device("cpu"))
+
+
+@pytest.mark.parametrize("name", ["float23", "int8", torch.float64, 5, ""])
+def test_unknown_dtypes(name: Any) -> None:
+    with pytest.raises(BadInput, match="Allowed: auto, bfloat16, float16, float32"):
+        placement_for("cpu", name)
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:99", "meta", "", [], torch.device("cuda:99")])
+def test_devices_that_are_not_there(name: Any) -> None:
+    with pytest.raises(BadInput, match="this machine has: cpu"):
+        placement_for(name, None)
+
+
+def test_a_device_may_be_given_itself() -> None:
+    assert placement_for(torch.device("cpu"), None).device == torch.device("cpu")
+
+
+def test_convolutions_are_stored_channels_last() -> None:
+    layer = use_fast_layout(nn.Conv2d(4, 8, 3))
+    assert layer.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_the_network_is_given_back_as_it_was() -> None:
+    network = nn.Linear(2, 2).half()
+
+    def overflow() -> torch.Tensor:
+        if network.weight.dtype == torch.float16:
+            return torch.tensor([torch.inf])
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        run_in_half(network, overflow, "layer")
+    assert network.weight.dtype == torch.float16

@@ -1,0 +1,131 @@
+"""The three tasks with networks that learn in milliseconds, and a task of one convolution to watch the loop with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Generator, Tensor, nn
+
+from safelight.autoencoder import Autoencoder
+from safelight.configs import AutoencoderConfig, ImageEncoderConfig, ScheduleConfig, TextEncoderConfig, UNetConfig
+from safelight.text import TextEncoder, Tokenizer
+from safelight.training.autoencoder import AutoencoderTask
+from safelight.training.backdrop import COLOURS, with_background
+from safelight.training.checkpoint import checkpoints, load_checkpoint
+from safelight.training.clip import ClipTask
+from safelight.training.collection import Record
+from safelight.training.diffusion import DiffusionTask
+from safelight.training.loop import train
+from safelight.training.settings import AutoencoderLossConfig, ClipDataConfig, DiffusionDataConfig, LoopConfig
+from safelight.unet import UNet
+from safelight.weights import Parts
+from tests.training.shapes import SIDE, records
+
+AUTOENCODER = AutoencoderConfig(channels=(8, 16), blocks_per_level=1, groups=4)
+TEXT = TextEncoderConfig(length=12, width=16, hidden_width=32, layers=1, heads=2, projection_width=16)
+IMAGE = ImageEncoderConfig(size=SIDE, patch=8, width=16, hidden_width=32, layers=1, heads=2, projection_width=16)
+UNET = UNetConfig(
+    channels=(8, 16),
+    blocks_per_level=1,
+    attention=("none", "cross"),
+    heads=(1, 2),
+    context_width=16,
+    groups=4,
+    sample_size=SIDE // 2,
+)
+
+
+def tokenizer() -> Tokenizer:
+    """Of the captions of the shapes, over all backgrounds."""
+    captions = [with_background(caption, name) for one in records() for caption in one.captions for name in COLOURS]
+    return Tokenizer.train(captions, size=1000, length=12)
+
+
+def autoencoder_task(folder: Path, found: list[Record] | None = None, **loss: Any) -> AutoencoderTask:
+    """Stage one."""
+    torch.manual_seed(0)
+    settings = AutoencoderLossConfig(**{"size": SIDE, "crop": SIDE // 2, **loss})
+    return AutoencoderTask(AUTOENCODER, settings, found or records("none"))
+
+
+def clip_task(folder: Path, found: list[Record] | None = None, **data: Any) -> ClipTask:
+    """Stage two."""
+    torch.manual_seed(0)
+    return ClipTask(TEXT, IMAGE, ClipDataConfig(**data), found or records("none"), tokenizer())
+
+
+def parts(prediction: Any = "v") -> Parts:
+    """Random weights for stage three."""
+    torch.manual_seed(0)
+    words = tokenizer()
+    text = TextEncoder(TextEncoderConfig(**{**vars(TEXT), "vocabulary": len(words.vocabulary)}))
+    return Parts(words, text.eval(), UNet(UNET), Autoencoder(AUTOENCODER).eval(), ScheduleConfig(prediction=prediction))
+
+
+def diffusion_task(folder: Path, found: list[Record] | None = None, **data: Any) -> DiffusionTask:
+    """Stage three."""
+    settings = DiffusionDataConfig(**{"colours": ("white", "blue"), **data})
+    return DiffusionTask(parts(), settings, found or records("none"), folder)
+
+
+TASKS: dict[str, Callable[..., Any]] = {
+    "autoencoder": autoencoder_task,
+    "clip": clip_task,
+    "diffusion": diffusion_task,
+}
+
+
+class PlainTask:
+    """One convolution that learns to give back what it gets, noise added."""
+
+    def __init__(self, size: int = 10, channels: int = 3) -> None:
+        torch.manual_seed(0)
+        self.network = nn.Sequential(nn.Conv2d(2, channels, 3, padding=1), nn.Conv2d(channels, 2, 3, padding=1))
+        self.size = size
+        self.seen: list[int] = []
+        self.exported: dict[str, Tensor] = {}
+
+    def sample(self, index: int, random: Random) -> Tensor:
+        self.seen.append(index)
+        return torch.full((2, 4, 4), index / self.size + random.random())
+
+    def loss(self, batch: Tensor, generator: Generator) -> dict[str, Tensor]:
+        noisy = batch + 0.1 * torch.randn(batch.shape, generator=generator)
+        error = (self.network(noisy).float() - batch).square().mean()
+        return {"loss": error, "double": 2 * error}
+
+    def evaluate(self) -> dict[str, float]:
+        assert not self.network.training
+        return {"first": float(next(self.network.parameters()).flatten()[0])}
+
+    def sheet(self) -> Image.Image | None:
+        return Image.new("RGB", (4, 4), "red")
+
+    def export(self, folder: Path) -> None:
+        self.exported = {name: value.detach().clone() for name, value in self.network.named_parameters()}
+
+
+def loop_config(**changes: Any) -> LoopConfig:
+    """Eight steps in single precision; nothing is saved before the end."""
+    usual = {"steps": 8, "batch_size": 4, "learning_rate": 1e-3, "warmup": 2, "precision": "fp32"}
+    return LoopConfig(**{**usual, "save_every": 100, "evaluate_every": 100, **changes})
+
+
+def run(task: Any, config: LoopConfig, folder: Path, stop: int = 10**9) -> list[Any]:
+    """Turn the loop to the end, or close it after step `stop`."""
+    steps, taken = train(task, config, folder), []
+    for step in steps:
+        taken.append(step)
+        if step.step == stop:
+            steps.close()
+    return taken
+
+
+def stored(folder: Path) -> dict[str, Tensor]:
+    """All tensors of a run's newest checkpoint."""
+    return load_checkpoint(checkpoints(folder / "checkpoints")[-1])[0]
