@@ -30,6 +30,11 @@ def test_every_level_of_a_byte_survives() -> None:
     assert to_picture(to_tensor(levels)).tobytes() == levels.tobytes()
 
 
+def test_values_between_go_to_the_nearest() -> None:
+    image = torch.tensor([100.4, 100.6, 101.4]).reshape(3, 1, 1) / 127.5 - 1
+    assert to_picture(image).getpixel((0, 0)) == (100, 101, 101)
+
+
 def test_values_beyond_are_clipped() -> None:
     assert to_picture(torch.full((3, 1, 1), -7.0)).getpixel((0, 0)) == (0, 0, 0)
     assert to_picture(torch.full((3, 1, 1), 7.0)).getpixel((0, 0)) == (255, 255, 255)

@@ -212,9 +212,11 @@ def test_a_stream_refuses_at_once(pipe: Pipeline) -> None:
 
 
 def test_between_two_steps_gradients_are_the_callers_own(pipe: Pipeline) -> None:
-    for _ in pipe.stream(PROMPT, **FEW):
+    assert next(pipe.unet.parameters()).requires_grad
+    for step in pipe.stream(PROMPT, **FEW):
         assert torch.is_grad_enabled()
         assert not torch.is_inference_mode_enabled()
+        assert not step.latent.requires_grad
 
 
 def test_the_parts_alone_make_the_same_picture(pipe: Pipeline) -> None:

@@ -80,6 +80,7 @@ def test_progress_and_interruption(model_folder: Path, tmp_path: Path) -> None:
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=stderr,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in a shell's background
     )
     os.close(stderr)
     try:
@@ -93,6 +94,6 @@ def test_progress_and_interruption(model_folder: Path, tmp_path: Path) -> None:
         started.kill()
         os.close(terminal)
     assert (started.returncode, out) == (130, b"")
-    assert waited < 5  # the whole run takes minutes, a step a tenth of a second
+    assert waited < 15  # on a busy machine; the whole run takes minutes, a step a tenth of a second
     assert b"Traceback" not in said
     assert list(tmp_path.iterdir()) == []
