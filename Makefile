@@ -34,7 +34,7 @@ format: $(DEV)
 	$(IN)/ruff format .
 
 benchmark: $(DEV)
-	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(IN)/python "$$script"; done
+	@set -e; for script in inference startup training_step; do echo "== $$script"; $(IN)/python "benchmarks/$$script.py"; done
 
 clean:
 	rm -rf build dist picture.png .pytest_cache .mypy_cache .ruff_cache src/safelight.egg-info

@@ -41,7 +41,9 @@ def main() -> None:
     arguments.add_argument("--judge", type=Path, required=True, help="the run of `safelight train clip`")
     arguments.add_argument("--data", type=Path, required=True, help="the data, for the list of all concepts")
     arguments.add_argument("--model", help="(default: the bundled model)")
-    arguments.add_argument("--recipe", default="bundled", help="whose concepts are the vocabulary (default: %(default)s)")
+    arguments.add_argument(
+        "--recipe", default="bundled", help="whose concepts are the vocabulary (default: %(default)s)"
+    )
     arguments.add_argument("--prompts", type=int, default=100)
     arguments.add_argument("--seeds", type=int, default=4)
     arguments.add_argument("--guidance", type=float, default=7.5)

@@ -15,14 +15,14 @@ from safelight.configs import AutoencoderConfig, UNetConfig
 from safelight.placement import use_fast_layout
 from safelight.unet import UNet
 
-THEIR_UNET = dict(sample_size=64, cross_attention_dim=768, attention_head_dim=8)  # the other defaults are SD 1's
-THEIR_AUTOENCODER = dict(
-    block_out_channels=(128, 256, 512, 512),
-    down_block_types=("DownEncoderBlock2D",) * 4,
-    up_block_types=("UpDecoderBlock2D",) * 4,
-    layers_per_block=2,
-    latent_channels=4,
-)
+THEIR_UNET = {"sample_size": 64, "cross_attention_dim": 768, "attention_head_dim": 8}  # the other defaults are SD 1's
+THEIR_AUTOENCODER = {
+    "block_out_channels": (128, 256, 512, 512),
+    "down_block_types": ("DownEncoderBlock2D",) * 4,
+    "up_block_types": ("UpDecoderBlock2D",) * 4,
+    "layers_per_block": 2,
+    "latent_channels": 4,
+}
 
 
 def empty_built(make: object, dtype: torch.dtype) -> torch.nn.Module:

@@ -42,7 +42,11 @@ def main() -> None:
     median("safelight --help", [python, "-m", "safelight", "--help"], rounds)
     with tempfile.TemporaryDirectory() as folder:
         out = str(Path(folder) / "apple.png")
-        ours = median("safelight generate, fresh process", [python, "-m", "safelight", "generate", "a red apple", "--out", out], rounds)
+        ours = median(
+            "safelight generate, fresh process",
+            [python, "-m", "safelight", "generate", "a red apple", "--out", out],
+            rounds,
+        )
         theirs = median("diffusers, same model, fresh process", [python, "-c", DIFFUSERS, bundled, out], rounds)
     print(f"{'  ratio':52} {ours / theirs:7.2f}")
 

@@ -18,7 +18,10 @@ def compare(what: str, ours: Callable[[], object], theirs: Callable[[], object],
     """Print both medians and the median of the rounds' ratios, after one round to warm up; returns that ratio."""
     ours()
     theirs()
-    pairs = [(seconds(ours), seconds(theirs)) if i % 2 == 0 else (seconds(theirs), seconds(ours))[::-1] for i in range(rounds)]
+    pairs = [
+        (seconds(ours), seconds(theirs)) if i % 2 == 0 else (seconds(theirs), seconds(ours))[::-1]
+        for i in range(rounds)
+    ]
     ratio = statistics.median(mine / peer for mine, peer in pairs)
     mine, peer = (statistics.median(column) for column in zip(*pairs, strict=True))
     print(f"{what:44}  ours {mine:8.3f} s   diffusers {peer:8.3f} s   ratio {ratio:.2f}", flush=True)

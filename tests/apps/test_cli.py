@@ -19,7 +19,7 @@ import safelight
 from safelight.apps.cli import main
 
 COMMAND = [sys.executable, "-m", "safelight"]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(safelight.__file__).parent.parent)}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(safelight.__file__).parent.parent), "PYTHONUNBUFFERED": ""}
 
 
 @pytest.mark.parametrize("words", [["--help"], ["generate", "--help"], ["--version"]])

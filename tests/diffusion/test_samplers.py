@@ -9,14 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from safelight.configs import ScheduleConfig
-from safelight.diffusion.denoiser import as_denoiser
-from safelight.diffusion.plan import plan
 from safelight.diffusion.samplers import SAMPLERS, Sampler, dpmpp_3m_sde
 from safelight.diffusion.samplers.averaging import OF_NOISE, OF_VELOCITY, Averaging
 from safelight.diffusion.samplers.dpmpp_3m_sde import through_three
 from safelight.diffusion.samplers.lms import integration_weights
-from safelight.diffusion.schedule import Schedule
 
 from .analytic import MEAN, VARIANCE, no_noise, one_bump, two_bumps
 

@@ -31,7 +31,9 @@ from safelight.diffusion.grids import (
     without_cleanest,
 )
 from safelight.diffusion.samplers import SAMPLERS, Sampler
-from safelight.diffusion.samplers.averaging import OF_NOISE, OF_VELOCITY
+from safelight.diffusion.samplers.averaging import OF_NOISE, OF_VELOCITY, Averaging
+from safelight.diffusion.samplers.plms import plms
+from safelight.diffusion.samplers.pndm import pndm
 from safelight.diffusion.schedule import Schedule
 from safelight.errors import BadInput, unknown_name
 
@@ -112,14 +114,19 @@ def as_it_is(sampler: Sampler, schedule: Schedule) -> Sampler:
     return sampler
 
 
-def averaging_predictions(sampler: Sampler, schedule: Schedule) -> Sampler:
-    """PLMS averages what the network predicts, which only the schedule knows."""
-    return partial(sampler, averaging=OF_VELOCITY if schedule.config.prediction == "v" else OF_NOISE)
+def averaging_of(schedule: Schedule) -> Averaging:
+    """What PLMS and PNDM average: what the network predicts, which only the schedule knows."""
+    return OF_VELOCITY if schedule.config.prediction == "v" else OF_NOISE
+
+
+def with_averaging(sampler: Sampler, schedule: Schedule) -> Sampler:
+    """PLMS, told what to average."""
+    return partial(plms, averaging=averaging_of(schedule))
 
 
 def with_halfway_levels(sampler: Sampler, schedule: Schedule) -> Sampler:
-    """PNDM does so too, and its Runge-Kutta start visits the level halfway in timesteps."""
-    return partial(averaging_predictions(sampler, schedule), halfway=schedule.halfway)
+    """PNDM, told so too; its Runge-Kutta start visits the level halfway in timesteps."""
+    return partial(pndm, averaging=averaging_of(schedule), halfway=schedule.halfway)
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,8 @@ def pndm(
 ) -> Iterator[Step]:
     """Four network calls in each of the first three steps, then one; draws no noise.
 
-    `averaging` says what is averaged, `halfway` names the level in the middle of a Runge-Kutta step. A step to 0 is never one of them.
+    `averaging` says what is averaged, `halfway` names the level in the middle of a Runge-Kutta step. A step to 0 is
+    never one of them.
     """
     estimates: list[Tensor] = []
     for step in intervals(sigmas):
