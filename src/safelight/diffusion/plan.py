@@ -143,9 +143,7 @@ CONVENTIONS: dict[str, Convention] = {
     "ddpm": Convention("DDPMScheduler", "leading", level_courses(at_zero)),
     "ddim": Convention("DDIMScheduler", "leading", level_courses(at_smallest)),
     "pndm": Convention("PNDMScheduler", "leading", level_courses(at_smallest), with_halfway_levels),
-    "plms": Convention(
-        "PNDMScheduler(skip_prk_steps=True)", "leading", level_courses(at_smallest), averaging_predictions
-    ),
+    "plms": Convention("PNDMScheduler(skip_prk_steps=True)", "leading", level_courses(at_smallest), with_averaging),
     "lms": Convention("LMSDiscreteScheduler", "linspace", SIGMA_COURSES),
     "heun": Convention("HeunDiscreteScheduler", "linspace", SIGMA_COURSES),
     "euler": Convention("EulerDiscreteScheduler", "linspace", SIGMA_COURSES),
