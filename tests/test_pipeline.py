@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from safelight.images import to_picture
 from safelight.pipeline import Pipeline, Run, load
 from safelight.placement import OVERFLOWED
 from safelight.recipe import read_recipe
+from safelight.unet import UNet
 
 PROMPT, SEED = "a red apple", 7
 FEW = {"num_inference_steps": 3, "seed": SEED}
@@ -392,3 +394,10 @@ def test_a_saved_picture_carries_its_recipe(pipe: Pipeline, tmp_path: Path) -> N
         assert read_recipe(again, "fox.png") == result.recipes[0]
         assert data(again) == data(result.images[0])
         assert again.info["parameters"] == result.recipes[0].parameters()
+
+
+def test_a_unet_that_needs_more_than_a_prompt_says_so(model_folder: Path) -> None:
+    pipeline = safelight.load(model_folder)
+    pipeline.unet = UNet(replace(pipeline.unet.config, in_channels=9))
+    with pytest.raises(BadInput, match=r"takes 9 channels; .* takes 4"):
+        pipeline("a red fox")

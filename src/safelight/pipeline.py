@@ -132,6 +132,11 @@ class Pipeline:
 
     def prepare(self, request: Request) -> Run:
         """Settle what a request leaves open, and check it against this model."""
+        channels, wanted = self.unet.config.in_channels, self.autoencoder.config.latent_channels
+        if channels != wanted:
+            raise BadInput(
+                f"This UNet takes {channels} channels; drawing from a prompt alone needs one that takes {wanted}."
+            )
         multiple = max(8, self.autoencoder.config.factor)
         width, height = picture_size(request.image, self.size, multiple)
         width, height = request.width or width, request.height or height
@@ -310,9 +315,14 @@ def fingerprint(parts: Parts) -> str:
     return hashed.hexdigest()[:16]
 
 
+def is_bundled(model: str | os.PathLike[str] | None) -> bool:
+    """Whether that names the model inside the package; "./bundled" names a folder."""
+    return model is None or model == "bundled"
+
+
 def open_model(model: str | os.PathLike[str] | None) -> tuple[Parts, str]:
     """The parts and the name of a model: None is the bundled one, otherwise a folder in the diffusers layout."""
-    if model is None or model == "bundled":
+    if is_bundled(model):
         return open_folder(BUNDLED), "bundled"
     folder = Path(model)
     if not folder.is_dir():
@@ -332,5 +342,6 @@ def load(
     (what None means for the bundled model). device: cpu, cuda, ...; None is a GPU where there is one.
     Raises BadInput for what is no model, BadCheckpoint for one that is damaged or does not fit together.
     """
+    placement = placement_for(device, dtype or ("auto" if is_bundled(model) else None))
     parts, name = open_model(model)
-    return Pipeline(parts, placement=placement_for(device, dtype or ("auto" if name == "bundled" else None)), name=name)
+    return Pipeline(parts, placement=placement, name=name)
