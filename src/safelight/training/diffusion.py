@@ -100,14 +100,17 @@ class DiffusionTask:
         """A latent (c, h, w) and one of its captions, sometimes an empty one."""
         rows = self.views[index]
         row = rows[0] if random.random() < self.data.white_share else random.choice(rows)
-        caption = random.choice(self.seen.captions[row])
+        captions = self.seen.captions[row]
+        caption = captions[0] if random.random() < self.data.first_caption_share else random.choice(captions)
         if random.random() < self.data.caption_dropout:
             caption = ""
         return {"latent": self.seen.latents[row], "caption": caption}
 
     def loss(self, batch: dict[str, Any], generator: Generator) -> dict[str, Tensor]:
         """The weighted squared error of the prediction, at random levels."""
-        return {"loss": self._errors(batch["latent"], batch["caption"], generator).mean()}
+        uniform = torch.rand(len(batch["latent"]), generator=generator)
+        timestep = (self.schedule.levels * uniform ** (1 / self.data.level_skew)).long().clamp(max=self.schedule.levels - 1)
+        return {"loss": self._errors(batch["latent"], batch["caption"], timestep, generator).mean()}
 
     def evaluate(self) -> dict[str, float]:
         """The loss of held-out (unseen pictures) and of training latents, always on the same noise and levels."""
@@ -143,12 +146,13 @@ class DiffusionTask:
         losses = []
         for part in rows.split(EVALUATED_AT_ONCE):
             captions = [latents.captions[row][0] for row in part.tolist()]
-            losses.append(self._errors(latents.latents[part], captions, generator))
+            timestep = torch.randint(0, self.schedule.levels, (len(part),), generator=generator)
+            losses.append(self._errors(latents.latents[part], captions, timestep, generator))
         return float(torch.cat(losses).mean())
 
-    def _errors(self, latent: Tensor, captions: Sequence[str], generator: Generator) -> Tensor:
-        """The loss (b,) of each latent (b, c, h, w), at a level and with noise drawn from `generator`."""
-        timestep = torch.randint(0, self.schedule.levels, (len(latent),), generator=generator).to(self._device)
+    def _errors(self, latent: Tensor, captions: Sequence[str], timestep: Tensor, generator: Generator) -> Tensor:
+        """The loss (b,) of each latent (b, c, h, w) at its timestep (b,), with noise drawn from `generator`."""
+        timestep = timestep.to(self._device)
         noise = torch.randn(latent.shape, generator=generator).to(self._device)
         latent = latent.to(self._device).float()
         noisy = self.schedule.add_noise(latent, noise, timestep).contiguous(memory_format=torch.channels_last)
