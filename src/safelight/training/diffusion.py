@@ -109,7 +109,9 @@ class DiffusionTask:
     def loss(self, batch: dict[str, Any], generator: Generator) -> dict[str, Tensor]:
         """The weighted squared error of the prediction, at random levels."""
         uniform = torch.rand(len(batch["latent"]), generator=generator)
-        timestep = (self.schedule.levels * uniform ** (1 / self.data.level_skew)).long().clamp(max=self.schedule.levels - 1)
+        timestep = (
+            (self.schedule.levels * uniform ** (1 / self.data.level_skew)).long().clamp(max=self.schedule.levels - 1)
+        )
         return {"loss": self._errors(batch["latent"], batch["caption"], timestep, generator).mean()}
 
     def evaluate(self) -> dict[str, float]:
