@@ -322,7 +322,7 @@ def is_bundled(model: str | os.PathLike[str] | None) -> bool:
 
 def open_model(model: str | os.PathLike[str] | None) -> tuple[Parts, str]:
     """The parts and the name of a model: None is the bundled one, otherwise a folder in the diffusers layout."""
-    if is_bundled(model):
+    if model is None or is_bundled(model):
         return open_folder(BUNDLED), "bundled"
     folder = Path(model)
     if not folder.is_dir():

@@ -67,9 +67,12 @@ def beside(path: Path) -> Iterator[Path]:
     """A file to write next to `path`; once written it is flushed to disk and takes the name."""
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
+        partial.touch()
+        mode = partial.stat().st_mode  # what the user's umask allows; safetensors' own files are private
         yield partial
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
+        partial.chmod(mode)
         partial.replace(path)
     except (OSError, SafetensorError) as error:
         raise BadInput(f"{str(path)!r} cannot be written: {error}.") from error
