@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 from weights.references import noise, relative_error
 
-from safelight.layers.attention import Attention, SpatialSelfAttention
+from safelight.layers.attention import Attention, SpatialSelfAttention, attend
 from safelight.layers.embeddings import sinusoidal_embedding
 from safelight.layers.normalisation import GroupNorm
 from safelight.layers.resampling import Downsample, DownsampleBottomRight, Upsample
@@ -71,3 +71,15 @@ def test_sizes_are_halved_and_come_back(size: tuple[int, int]) -> None:
     assert small.shape[-2:] == (math.ceil(size[0] / 2), math.ceil(size[1] / 2))
     assert Upsample(4)(small, size).shape == x.shape
     assert DownsampleBottomRight(4)(x).shape[-2:] == (size[0] // 2, size[1] // 2)
+
+
+def test_attention_trains_by_the_plain_formula_as_by_the_fused_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    gradients = []
+    for largest in (2**18, 0):
+        monkeypatch.setattr("safelight.layers.attention.LARGEST_PLAIN", largest)
+        q, k, v = (noise(2, 3, n, 4, seed=n).requires_grad_() for n in (7, 5, 5))
+        result = attend(q, k, v, causal=False)
+        result.square().sum().backward()
+        gradients.append([result.detach(), q.grad, k.grad, v.grad])
+    for plain, fused in zip(*gradients, strict=True):
+        assert relative_error(plain, fused) < 1e-5

@@ -91,6 +91,7 @@ def test_control_c_saves_the_step_that_was_under_way(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     loss, calls = AutoencoderTask.loss, []
+    before = signal.getsignal(signal.SIGINT)
 
     def interrupted(*arguments: Any) -> Any:
         calls.append(1)
@@ -103,7 +104,7 @@ def test_control_c_saves_the_step_that_was_under_way(
     assert [path.stem for path in checkpoints(tmp_path / "checkpoints")] == ["step-00000003"]
     assert capsys.readouterr().err.endswith("interrupted; nothing is half-written.\n")
     assert not (tmp_path / "vae").exists()
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def refused(capsys: Any, stage: str, *words: str, changes: Sequence[str] = ()) -> str:
