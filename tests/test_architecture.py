@@ -15,7 +15,7 @@ LONGEST = 400  # lines
 EMPTY_NAMES = {"utils", "util", "common", "helpers", "helper", "base", "misc"}
 
 FOUNDATION = {"errors", "configs"}
-NETWORKS = {"text", "autoencoder", "unet"}
+NETWORKS = {"text", "autoencoder", "unet", "conditioning"}
 PICTURES = {"images", "recipe", "request", "source"}
 ATTACHED = {"weights", "adapters"}
 
@@ -34,6 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "text": FOUNDATION | {"layers"},
     "autoencoder": FOUNDATION | {"layers"},
     "unet": FOUNDATION | {"layers"},
+    "conditioning": FOUNDATION | {"layers"},
     "weights": FOUNDATION | NETWORKS | {"layers", "catalog"},
     "adapters": FOUNDATION | NETWORKS | {"layers", "catalog", "weights"},
     "training": FOUNDATION

@@ -12,7 +12,9 @@ from typing import Literal
 from safelight.errors import BadInput
 
 Activation = Literal["quick_gelu", "gelu"]
-Attention = Literal["none", "self", "cross"]
+Attention = Literal["none", "self", "cross", "only_cross"]  # the last: a transformer without self-attention
+Modulation = Literal["shift", "scale_and_shift"]
+Resampling = Literal["conv", "residual"]
 Projection = Literal["conv", "linear"]
 Prediction = Literal["epsilon", "v", "x0"]
 Law = Literal["scaled_linear", "linear", "cosine"]
@@ -69,18 +71,96 @@ class ImageEncoderConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BertConfig:
+    """The text transformer of the latent-diffusion paper (Rombach et al. 2022, section 4.3.1). Default: text2img-large.
+
+    It has no vocabulary of its own: it reads the token ids of BERT's tokenizer, or of labelled boxes.
+    """
+
+    vocabulary: int = 30522
+    length: int = 77
+    width: int = 1280
+    layers: int = 32
+    heads: int = 8
+    head_width: int = 64
+
+    def __post_init__(self) -> None:
+        _positive("BertConfig", vocabulary=self.vocabulary, length=self.length, width=self.width, layers=self.layers)
+        _positive("BertConfig", heads=self.heads, head_width=self.head_width)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassEmbedderConfig:
+    """A table of classes, each one vector for cross-attention. Default: ImageNet's thousand, and one for "no class"."""
+
+    classes: int = 1001
+    width: int = 512
+
+    def __post_init__(self) -> None:
+        _positive("ClassEmbedderConfig", classes=self.classes, width=self.width)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RescalerConfig:
+    """A picture of labels brought down to the size of a latent (semantic synthesis). Default: COCO-Stuff, f = 4."""
+
+    stages: int = 2  # each halves the size
+    in_channels: int = 182
+    out_channels: int = 3
+
+    def __post_init__(self) -> None:
+        _positive("RescalerConfig", stages=self.stages, in_channels=self.in_channels, out_channels=self.out_channels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TinyAutoencoderConfig:
+    """A small stand-in for a KL autoencoder, without attention or normalisation. Default: TAESD, f = 8."""
+
+    image_channels: int = 3
+    latent_channels: int = 4
+    width: int = 64
+    encoder_blocks: tuple[int, ...] = (1, 3, 3, 3)  # one level each; every level but the first halves the size
+    decoder_blocks: tuple[int, ...] = (3, 3, 3, 1)
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        _positive("TinyAutoencoderConfig", latent_channels=self.latent_channels, width=self.width)
+        if len(self.encoder_blocks) != len(self.decoder_blocks):
+            raise BadInput(
+                f"TinyAutoencoderConfig has {len(self.encoder_blocks)} levels in encoder_blocks and "
+                f"{len(self.decoder_blocks)} in decoder_blocks; both need the same number."
+            )
+
+    @property
+    def factor(self) -> int:
+        """How many times smaller a latent is than its image, each way."""
+        return int(2 ** (len(self.encoder_blocks) - 1))
+
+
+@dataclass(frozen=True, kw_only=True)
 class AutoencoderConfig:
-    """A KL autoencoder (Rombach et al. 2022, section 3.1). Default: f = 8 with 4 latent channels."""
+    """An autoencoder, KL or VQ (Rombach et al. 2022, section 3.1). Default: KL, f = 8 with 4 latent channels."""
 
     image_channels: int = 3
     latent_channels: int = 4
     channels: tuple[int, ...] = (128, 256, 512, 512)  # one level each; every level but the last halves the size
     blocks_per_level: int = 2  # in the encoder; the decoder has one more
+    attention: tuple[bool, ...] = ()  # self-attention after each block of a level; empty means on no level
+    middle_attention: bool = True
     groups: int = 32
+    codes: int = 0  # entries of the codebook of a VQ autoencoder; 0 means KL
+    latent_convs: bool = True  # 1x1 convolutions before and after the latent
     scale: float = 0.18215  # brings latents to about unit variance
 
     def __post_init__(self) -> None:
         _positive("AutoencoderConfig", latent_channels=self.latent_channels, blocks_per_level=self.blocks_per_level)
+        if self.attention and len(self.attention) != len(self.channels):
+            raise BadInput(
+                f"AutoencoderConfig.attention has {len(self.attention)} entries; it needs none, or one for each of the "
+                f"{len(self.channels)} levels in channels."
+            )
+        if self.codes < 0:
+            raise BadInput(f"AutoencoderConfig.codes is {self.codes}; it must be 0 (KL) or the size of the codebook.")
         for width in self.channels:
             _divides("AutoencoderConfig", "groups", self.groups, width)
 
@@ -108,6 +188,9 @@ class UNetConfig:
     context_width: int = 768  # width of the vectors that cross-attention reads
     projection: Projection = "conv"  # around each transformer: 1x1 convolution (SD 1) or linear layer (SD 2)
     classes: int = 0  # size of the label table; 0 means no class labels
+    class_vector: int = 0  # width of a vector that stands for a label (unCLIP's image embedding); 0 means none
+    modulation: Modulation = "shift"  # what the embedding does in residual blocks
+    resampling: Resampling = "conv"  # how levels halve and double: a convolution, or a residual block
     groups: int = 32
     norm_epsilon: float = 1e-5
     sample_size: int = 64  # latent positions each way of the pictures it was trained on: what is drawn by default
@@ -126,6 +209,15 @@ class UNetConfig:
         for width, heads in zip(self.channels, self.heads, strict=True):
             _divides("UNetConfig", "groups", self.groups, width)
             _divides("UNetConfig", "heads", heads, width)
+        if self.classes and self.class_vector:
+            raise BadInput(
+                f"UNetConfig.classes is {self.classes} and class_vector {self.class_vector}; one of them must be 0."
+            )
+
+    @property
+    def reads_context(self) -> bool:
+        """Whether it has cross-attention, and so needs a context."""
+        return bool({"cross", "only_cross"} & {*self.attention, self.middle_attention})
 
 
 @dataclass(frozen=True, kw_only=True)

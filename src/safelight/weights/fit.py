@@ -17,7 +17,7 @@ def check_fit(parts: Parts) -> None:
         faults.append(
             f"the tokenizer pads to {parts.tokenizer.length} tokens, the text encoder has {text.length} positions"
         )
-    if "cross" in (*unet.attention, unet.middle_attention) and text.width != unet.context_width:
+    if unet.reads_context and text.width != unet.context_width:
         faults.append(f"the text encoder is {text.width} wide, the UNet reads vectors {unet.context_width} wide")
     if unet.out_channels != latent:
         faults.append(f"the UNet gives {unet.out_channels} channels, the autoencoder's latents have {latent}")

@@ -31,6 +31,5 @@ def load_unet(folder: Path | str, dtype: torch.dtype | None = None, variant: str
 def save_unet(folder: Path | str, unet: UNet) -> None:
     """Write a UNet; raises BadInput for one that the diffusers layout cannot say."""
     config = unet.config
-    with_text = "cross" in (*config.attention, config.middle_attention)
-    values = write_unet_config(config) if with_text else write_unconditional_unet_config(config)
+    values = write_unet_config(config) if config.reads_context else write_unconditional_unet_config(config)
     save_network(folder, values, DIFFUSERS, unet, unet_keys(config))
