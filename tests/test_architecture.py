@@ -17,6 +17,7 @@ EMPTY_NAMES = {"utils", "util", "common", "helpers", "helper", "base", "misc"}
 FOUNDATION = {"errors", "configs"}
 NETWORKS = {"text", "autoencoder", "unet", "conditioning"}
 PICTURES = {"images", "recipe", "request", "source"}
+RUNNING = {"run", "networks", "tasks", "opening"}
 ATTACHED = {"weights", "adapters"}
 
 # Each module or package directly under safelight/, and what it may import beside itself.
@@ -26,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "catalog": FOUNDATION,
     "images": FOUNDATION,
     "recipe": FOUNDATION,
-    "request": FOUNDATION | {"recipe"},
+    "request": FOUNDATION | {"recipe", "conditioning"},
     "source": FOUNDATION | {"images"},
     "placement": FOUNDATION,
     "layers": FOUNDATION,
@@ -37,11 +38,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "conditioning": FOUNDATION | {"layers"},
     "weights": FOUNDATION | NETWORKS | {"layers", "catalog"},
     "adapters": FOUNDATION | NETWORKS | {"layers", "catalog", "weights"},
+    "run": FOUNDATION | PICTURES | {"diffusion"},
+    "networks": FOUNDATION | NETWORKS | {"diffusion", "placement", "weights"},
+    "tasks": FOUNDATION | NETWORKS | PICTURES | {"layers", "diffusion", "weights", "networks", "run"},
+    "opening": FOUNDATION | NETWORKS | ATTACHED | {"catalog"},
+    "pipeline": FOUNDATION | NETWORKS | ATTACHED | PICTURES | RUNNING | {"layers", "catalog", "diffusion", "placement"},
     "training": FOUNDATION
     | NETWORKS
     | ATTACHED
     | {"layers", "catalog", "diffusion", "images", "placement", "pipeline"},
-    "pipeline": FOUNDATION | NETWORKS | ATTACHED | PICTURES | {"layers", "catalog", "diffusion", "placement"},
 }
 ANYTHING = {"__init__", "__main__", "apps"}  # the way in: these may import all of it, and nothing imports them
 KNOWN = {*MAY_IMPORT, *ANYTHING}

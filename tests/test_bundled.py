@@ -9,7 +9,7 @@ from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 from PIL import Image
 
 import safelight
-from safelight.pipeline import BUNDLED
+from safelight.opening import BUNDLED
 
 LARGEST = 60_000_000  # bytes in the package
 

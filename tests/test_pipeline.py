@@ -399,5 +399,5 @@ def test_a_saved_picture_carries_its_recipe(pipe: Pipeline, tmp_path: Path) -> N
 def test_a_unet_that_needs_more_than_a_prompt_says_so(model_folder: Path) -> None:
     pipeline = safelight.load(model_folder)
     pipeline.unet = UNet(replace(pipeline.unet.config, in_channels=9))
-    with pytest.raises(BadInput, match=r"takes 9 channels; .* takes 4"):
+    with pytest.raises(BadInput, match=r"takes 9 channels, not 4\) .* needs image .* and mask_image"):
         pipeline("a red fox")

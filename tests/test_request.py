@@ -31,9 +31,12 @@ def test_right_sizes(size: int) -> None:
         ("num_inference_steps", [0, -1, 1001, 2.0, True, "9", None], "a whole number from 1 to 1000"),
         ("num_images", [0, -1, 10_001, 1.0, True, None], "a whole number from 1 to 10000"),
         ("seed", [-1, 2**63, 1.0, True, "7"], f"a whole number from 0 to {2**63 - 1}"),
-        ("strength", [-0.1, 1.1, float("nan"), float("inf"), "1", None, True], "a number from 0 to 1"),
+        ("strength", [-0.1, 1.1, float("nan"), float("inf"), "1", True], "a number from 0 to 1"),
         ("guidance_scale", [-1, 1001, float("nan"), float("-inf"), "7", None, 10**400], "a number from 0 to 1000"),
         ("guidance_rescale", [-1, 2, float("nan"), None], "a number from 0 to 1"),
+        ("image_guidance_scale", [-1, 1001, float("nan"), None, "1"], "a number from 0 to 1000"),
+        ("class_label", [-1, 1.0, True, "7", 100_001], "a whole number from 0 to 100000"),
+        ("noise_level", [-1, 1.0, True, "7"], "a whole number from 0 to 100000"),
     ],
 )
 def test_numbers(name: str, values: list[Any], allowed: str) -> None:

@@ -19,8 +19,8 @@ def tiny_parts(seed: int = 0) -> Parts:
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         parts = Parts(
-            tokenizer,
-            TextEncoder(
+            tokenizer=tokenizer,
+            text_encoder=TextEncoder(
                 TextEncoderConfig(
                     vocabulary=len(tokenizer.vocabulary),
                     width=32,
@@ -30,7 +30,7 @@ def tiny_parts(seed: int = 0) -> Parts:
                     projection_width=32,
                 )
             ),
-            UNet(
+            unet=UNet(
                 UNetConfig(
                     channels=(32, 64),
                     groups=16,
@@ -41,8 +41,8 @@ def tiny_parts(seed: int = 0) -> Parts:
                     sample_size=8,
                 )
             ),
-            Autoencoder(AutoencoderConfig(channels=(32, 32, 32, 32), blocks_per_level=1, groups=16)),
-            ScheduleConfig(),
+            autoencoder=Autoencoder(AutoencoderConfig(channels=(32, 32, 32, 32), blocks_per_level=1, groups=16)),
+            schedule=ScheduleConfig(),
         )
         for network in (parts.text_encoder, parts.unet, parts.autoencoder):
             network.eval().requires_grad_(False)

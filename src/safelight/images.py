@@ -66,6 +66,12 @@ def mask_to_tensor(mask: Picture) -> Tensor:
     return (torch.from_numpy(numpy.asarray(mask.convert("L")).copy())[None] >= 128).float()
 
 
+def grey_to_tensor(picture: Picture) -> Tensor:
+    """Grey picture, of 8 or 16 bits -> (1, h, w) float32, in its own units."""
+    plain = picture if picture.mode.startswith("I") or picture.mode == "F" else picture.convert("L")
+    return torch.from_numpy(numpy.asarray(plain).astype("float32"))[None]
+
+
 def to_picture(image: Tensor) -> Picture:
     """(3, h, w) in [-1, 1] -> RGB picture; values beyond are clipped."""
     pixels = (image.float().clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8)

@@ -7,8 +7,8 @@ programs read.
 from __future__ import annotations
 
 import json
-from dataclasses import MISSING, asdict, dataclass, fields
-from typing import Any, get_args, get_type_hints
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from typing import Any, get_args, get_origin, get_type_hints
 
 from PIL import Image
 
@@ -55,6 +55,7 @@ class Recipe:
     strength: float | None = None
     image: str | None = None
     mask: str | None = None
+    inputs: dict[str, str] = field(default_factory=dict)  # what else the model was shown, by the request's names
     own_latents: bool = False  # the start noise was given; the seed alone does not give this picture
     model: str = ""
     fingerprint: str = ""
@@ -101,12 +102,17 @@ def read_recipe(picture: Image.Image, where: str) -> Recipe:
         raise BadInput(f"The recipe in {where!r} is damaged: {error}.") from error
     if not isinstance(found, dict):
         raise BadInput(f"The recipe in {where!r} is damaged: it is no JSON object.")
-    known = {field.name: field for field in fields(Recipe)}
+    known = {each.name: each for each in fields(Recipe)}
     if strange := sorted(found.keys() - known):
         raise BadInput(f"The recipe in {where!r} has fields that this version does not know: {', '.join(strange)}.")
-    if missing := [name for name, field in known.items() if field.default is MISSING and name not in found]:
+    if missing := [
+        name
+        for name, each in known.items()
+        if each.default is MISSING and each.default_factory is MISSING and name not in found
+    ]:
         raise BadInput(f"The recipe in {where!r} is damaged: it has no {', '.join(missing)}.")
     for name, kind in get_type_hints(Recipe).items():
+        kind = get_origin(kind) if get_origin(kind) is dict else kind
         whole_too = kind | int if float in (kind, *get_args(kind)) else kind
         if name in found and not isinstance(found[name], whole_too):
             raise BadInput(f"The recipe in {where!r} is damaged: {name} is {found[name]!r}.")

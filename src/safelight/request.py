@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
+    from safelight.conditioning import Box
+
 MOST_STEPS = 1000
 MOST_IMAGES = 10_000
 LARGEST_SIZE = 8192  # pixels
@@ -25,18 +27,23 @@ class Request:
     """The arguments of a call, with their defaults.
 
     prompt: one or several. image: a file or picture to start from. mask_image: white where `image` is to be redrawn.
-    strength: 0 keeps `image`, 1 keeps nothing of it. height, width: pixels, multiples of 8; by default those of
+    strength: 0 keeps `image`, 1 keeps nothing of it; None is 0.75, or 1 for models made for inpainting. height, width: pixels, multiples of 8; by default those of
     `image`, or of the pictures that the model was trained on. guidance_scale: 1 is none. guidance_rescale: 0 is none.
     sampler, grid: names in safelight.SAMPLERS and safelight.GRIDS; a grid of None is the sampler's own. seed: of the
     first picture, the next have seed + 1 and so on; None draws one. num_images: for each prompt.
     latents: unit-variance start noise (n, c, h / 8, w / 8), instead of what the seeds give.
+
+    What only some models take: depth_map, lighter where things are nearer. semantic_map, a grey picture of the labels'
+    numbers. class_label: a class's number. boxes: labelled places. noise_level: of the noise that hides the faults of
+    a picture to be enlarged, or widens the meaning of one to be varied. image_guidance_scale: how closely a changed
+    picture follows `image`; 1 is none.
     """
 
     prompt: str | Sequence[str]
     negative_prompt: str = ""
     image: str | os.PathLike[str] | Image.Image | None = None
     mask_image: str | os.PathLike[str] | Image.Image | None = None
-    strength: float = 0.75
+    strength: float | None = None
     height: int | None = None
     width: int | None = None
     num_inference_steps: int = 25
@@ -47,6 +54,12 @@ class Request:
     seed: int | None = None
     num_images: int = 1
     latents: Tensor | None = None
+    depth_map: str | os.PathLike[str] | Image.Image | None = None
+    semantic_map: str | os.PathLike[str] | Image.Image | None = None
+    class_label: int | None = None
+    boxes: Sequence[Box] | None = None
+    noise_level: int | None = None
+    image_guidance_scale: float = 1.5
 
     @classmethod
     def of(cls, prompt: str | Sequence[str], options: dict[str, Any]) -> Request:
@@ -76,9 +89,14 @@ class Request:
         whole_number("num_images", self.num_images, 1, MOST_IMAGES)
         if self.seed is not None:
             whole_number("seed", self.seed, 0, LARGEST_SEED)
-        finite("strength", self.strength, 0, 1)
+        for name in ("class_label", "noise_level"):
+            if getattr(self, name) is not None:
+                whole_number(name, getattr(self, name), 0, 100_000)
+        if self.strength is not None:
+            finite("strength", self.strength, 0, 1)
         finite("guidance_scale", self.guidance_scale, 0, 1000)
         finite("guidance_rescale", self.guidance_rescale, 0, 1)
+        finite("image_guidance_scale", self.image_guidance_scale, 0, 1000)
         if self.mask_image is not None and self.image is None:
             raise BadInput("mask_image was given without image; a mask says which part of a picture is to be redrawn.")
 

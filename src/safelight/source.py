@@ -26,11 +26,16 @@ class Source:
         """(1, 3, H, W) in [-1, 1]."""
         return to_tensor(self.picture)[None]
 
-    def latent_mask(self, factor: int) -> Tensor:
-        """(1, 1, H / factor, W / factor): 1 wherever any pixel is to be redrawn."""
+    @property
+    def mask_tensor(self) -> Tensor:
+        """(1, 1, H, W): 1 where it is to be redrawn, else 0."""
         if self.mask is None:
             raise BadInput("This picture has no mask.")
-        return functional.max_pool2d(mask_to_tensor(self.mask)[None], factor)
+        return mask_to_tensor(self.mask)[None]
+
+    def latent_mask(self, factor: int) -> Tensor:
+        """(1, 1, H / factor, W / factor): 1 wherever any pixel is to be redrawn."""
+        return functional.max_pool2d(self.mask_tensor, factor)
 
     def paste(self, drawn: Image.Image) -> Image.Image:
         """`drawn` where the mask is white, the source's own pixels elsewhere."""
@@ -63,6 +68,17 @@ def open_source(
 def black_or_white(mask: Image.Image) -> Image.Image:
     """L mode: 255 where the mask is nearer to white than to black, else 0."""
     return mask.convert("L").point(lambda value: 255 if value >= 128 else 0)
+
+
+def open_map(name: str, source: str | os.PathLike[str] | Image.Image, width: int, height: int) -> Image.Image:
+    """A picture whose values are numbers, not colours: grey or with a palette, its pixels repeated, never mixed.
+
+    Raises BadInput for one in colours.
+    """
+    found = read_picture(source)
+    if found.mode not in ("L", "P", "I;16", "I", "1"):
+        raise BadInput(f"{name} is a picture in {found.mode}; it must be grey (or with a palette): numbers, no colours.")
+    return found if found.size == (width, height) else found.resize((width, height), Image.Resampling.NEAREST)
 
 
 def picture_size(image: str | os.PathLike[str] | Image.Image | None, native: int, multiple: int = 8) -> tuple[int, int]:

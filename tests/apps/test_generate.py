@@ -94,7 +94,7 @@ def test_json_is_one_object_and_nothing_else(words: list[str], capsys: pytest.Ca
 def test_the_bundled_model_is_the_default(
     words: list[str], model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("safelight.pipeline.BUNDLED", model_folder)
+    monkeypatch.setattr("safelight.opening.BUNDLED", model_folder)
     at = words.index("--model")
     assert main([*words[:at], *words[at + 2 :]]) == 0
     with Image.open("picture-1.png") as picture:

@@ -37,7 +37,7 @@ def test_in_words(model_folder: Path, capsys: pytest.CaptureFixture[str]) -> Non
 def test_the_bundled_model_is_the_default(
     model_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("safelight.pipeline.BUNDLED", model_folder)
+    monkeypatch.setattr("safelight.opening.BUNDLED", model_folder)
     assert main(["info"]) == 0
     assert capsys.readouterr().out.startswith("bundled: ")
 

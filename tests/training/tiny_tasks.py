@@ -64,7 +64,13 @@ def parts(prediction: Any = "v") -> Parts:
     torch.manual_seed(0)
     words = tokenizer()
     text = TextEncoder(TextEncoderConfig(**{**vars(TEXT), "vocabulary": len(words.vocabulary)}))
-    return Parts(words, text.eval(), UNet(UNET), Autoencoder(AUTOENCODER).eval(), ScheduleConfig(prediction=prediction))
+    return Parts(
+        tokenizer=words,
+        text_encoder=text.eval(),
+        unet=UNet(UNET),
+        autoencoder=Autoencoder(AUTOENCODER).eval(),
+        schedule=ScheduleConfig(prediction=prediction),
+    )
 
 
 def diffusion_task(folder: Path, found: list[Record] | None = None, **data: Any) -> DiffusionTask:

@@ -19,7 +19,7 @@ def add_to(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Open the model and describe each part."""
-    from safelight.pipeline import open_model
+    from safelight.opening import open_model
 
     parts, name = open_model(arguments.model)
     networks: dict[str, Any] = {

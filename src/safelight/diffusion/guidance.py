@@ -1,25 +1,29 @@
 """Classifier-free guidance: push a prediction from what no prompt gives towards what the prompt gives.
 
-Ho & Salimans 2022, equation 6, and the rescaling of Lin et al. 2023, equations 15 and 16. Both act on what the
-network predicts (epsilon or v), so a guided network is again a network.
+Ho & Salimans 2022, equation 6; its form for a prompt and a picture, Brooks et al. 2023, equation 3; and the rescaling
+of Lin et al. 2023, equations 15 and 16. All act on what the network predicts (epsilon or v), so a guided network is
+again a network.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from safelight.diffusion.conditioning import Conditioning, stacked
 from safelight.diffusion.denoiser import Network
 from safelight.errors import BadInput
 
-ConditionedNetwork = Callable[[Tensor, Tensor, Tensor], Tensor]  # latent, timestep, context -> prediction
+# latent, timestep, conditioning -> prediction; the conditioning is a context (b, n, d) alone, or all that is shown
+ConditionedNetwork = Callable[[Tensor, Tensor, Any], Tensor]
 
 
-def conditioned(network: ConditionedNetwork, conditioning: Tensor) -> Network:
-    """`network` with its context bound: conditioning (b, n, d), one row for each picture."""
+def conditioned(network: ConditionedNetwork, conditioning: Tensor | Conditioning) -> Network:
+    """`network` with its conditioning bound, one row for each picture."""
 
     def predict(latent: Tensor, timestep: Tensor) -> Tensor:
         return network(latent, timestep, conditioning)
@@ -28,32 +32,62 @@ def conditioned(network: ConditionedNetwork, conditioning: Tensor) -> Network:
 
 
 def guided(
-    network: ConditionedNetwork, conditioning: Tensor, unconditional: Tensor, scale: float, rescale: float = 0.0
+    network: ConditionedNetwork,
+    conditioning: Tensor | Conditioning,
+    unconditional: Tensor | Conditioning,
+    scale: float,
+    rescale: float = 0.0,
 ) -> Network:
     """`network` steered by `scale`: 1 is no guidance and costs one pass, 0 is the unconditional prediction.
 
-    conditioning, unconditional: (b, n, d). Otherwise both passes run in one batch of 2b, the unconditional first.
-    `rescale` in [0, 1] gives that share of the prediction the spread of the conditional one.
+    conditioning, unconditional: contexts (b, n, d), or all that is shown. Otherwise both passes run in one batch of
+    2b, the unconditional first. `rescale` in [0, 1] gives that share of the prediction the spread of the conditional
+    one.
     """
-    if not math.isfinite(scale):
-        raise BadInput(f"guidance scale is {scale}; it must be a finite number (1 means no guidance).")
-    if not 0 <= rescale <= 1:
-        raise BadInput(f"guidance rescale is {rescale}; it must be between 0 and 1.")
-    if conditioning.shape != unconditional.shape:
-        raise BadInput(
-            f"conditioning is {tuple(conditioning.shape)} and unconditional {tuple(unconditional.shape)}; "
-            "guidance needs the same shape."
-        )
+    _check(scale, rescale)
+    shown = stacked(unconditional, conditioning)
     if scale == 1:
         return conditioned(network, conditioning)
-    context = torch.cat([unconditional, conditioning])
 
     def predict(latent: Tensor, timestep: Tensor) -> Tensor:
-        both = network(torch.cat([latent, latent]), torch.cat([timestep, timestep]), context)
+        both = network(torch.cat([latent, latent]), torch.cat([timestep, timestep]), shown)
         without, along = both.chunk(2)
         return rescaled(without + scale * (along - without), along, rescale)
 
     return predict
+
+
+def guided_twice(
+    network: ConditionedNetwork,
+    full: Conditioning,
+    picture_only: Conditioning,
+    nothing: Conditioning,
+    *,
+    scale: float,
+    picture_scale: float,
+    rescale: float = 0.0,
+) -> Network:
+    """`network` steered towards a picture by `picture_scale`, and from there towards a prompt by `scale`.
+
+    full: both are shown. Three passes in one batch of 3b.
+    """
+    _check(scale, rescale)
+    _check(picture_scale, rescale)
+    shown = stacked(nothing, picture_only, full)
+
+    def predict(latent: Tensor, timestep: Tensor) -> Tensor:
+        without, picture, both = network(torch.cat([latent] * 3), torch.cat([timestep] * 3), shown).chunk(3)
+        prediction = without + picture_scale * (picture - without) + scale * (both - picture)
+        return rescaled(prediction, both, rescale)
+
+    return predict
+
+
+def _check(scale: float, rescale: float) -> None:
+    if not math.isfinite(scale):
+        raise BadInput(f"guidance scale is {scale}; it must be a finite number (1 means no guidance).")
+    if not 0 <= rescale <= 1:
+        raise BadInput(f"guidance rescale is {rescale}; it must be between 0 and 1.")
 
 
 def rescaled(prediction: Tensor, conditional: Tensor, share: float) -> Tensor:

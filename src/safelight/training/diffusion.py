@@ -20,12 +20,13 @@ from safelight.errors import BadInput
 from safelight.images import grid
 from safelight.pipeline import Pipeline
 from safelight.placement import placement_for
-from safelight.text import TextEncoder, Tokenizer
+from safelight.text import Tokenizer
 from safelight.training.collection import Record, check_captions, split_up
 from safelight.training.latents import LatentSet, latent_set
 from safelight.training.settings import DiffusionDataConfig
 from safelight.unet import UNet
 from safelight.weights import Parts, check_fit, load_autoencoder, load_clip, save_folder
+from safelight.weights.parts import AnyTextEncoder, AnyTokenizer
 
 HELD_OUT = 256
 EVALUATED_AT_ONCE = 32
@@ -48,7 +49,13 @@ def parts_to_train(
     place = placement_for(device, None).device
     first = load_autoencoder(autoencoder / "vae", torch.float32).to(place).eval()
     text = load_clip(clip / "clip", torch.float32).text.to(place).eval()
-    parts = Parts(Tokenizer.load(clip / "tokenizer"), text, UNet(config), first, schedule)
+    parts = Parts(
+        tokenizer=Tokenizer.load(clip / "tokenizer"),
+        text_encoder=text,
+        unet=UNet(config),
+        autoencoder=first,
+        schedule=schedule,
+    )
     check_fit(parts)
     return parts
 
@@ -56,7 +63,7 @@ def parts_to_train(
 class TextCache:
     """Hidden states of captions, each computed once, alone, so that they do not depend on the batch they came in."""
 
-    def __init__(self, tokenizer: Tokenizer, encoder: TextEncoder) -> None:
+    def __init__(self, tokenizer: AnyTokenizer, encoder: AnyTextEncoder) -> None:
         self.tokenizer = tokenizer
         self.encoder = encoder
         self.kept: dict[str, Tensor] = {}
@@ -70,7 +77,7 @@ class TextCache:
         if caption not in self.kept:
             if len(self.kept) >= KEPT_TEXTS:
                 self.kept.clear()
-            ids = self.tokenizer([caption]).ids.to(self.encoder.token_embedding.weight.device)
+            ids = self.tokenizer([caption]).ids.to(next(self.encoder.parameters()).device)
             self.kept[caption] = self.encoder(ids)[0].to(torch.bfloat16)
         return self.kept[caption]
 
@@ -88,7 +95,7 @@ class DiffusionTask:
         self.network = parts.unet
         self.data = data
         self.schedule = Schedule(parts.schedule)
-        self.texts = TextCache(parts.tokenizer, parts.text_encoder)
+        self.texts = TextCache(*parts.reader)
         self.size = len(training)
         self.seen = self._encode(training, cache / "latents-train.safetensors")
         self.unseen = self._encode(held_out[:HELD_OUT], cache / "latents-val.safetensors") if held_out else None

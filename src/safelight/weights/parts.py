@@ -1,21 +1,95 @@
-"""The parts of a text-to-image model."""
+"""The parts of a model, and the kind of model that they make together."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias, Union
 
-from safelight.autoencoder import Autoencoder
 from safelight.configs import ScheduleConfig
-from safelight.text import TextEncoder, Tokenizer
+from safelight.errors import BadInput
 from safelight.unet import UNet
 
+if TYPE_CHECKING:
+    from safelight.autoencoder import Autoencoder, Pixels, TinyAutoencoder
+    from safelight.conditioning import ClassEmbedder, EmbeddingStatistics, Rescaler
+    from safelight.text import BertEncoder, BertTokenizer, ImageEmbedder, TextEncoder, Tokenizer
 
-@dataclass
+AnyAutoencoder: TypeAlias = Union["Autoencoder", "TinyAutoencoder", "Pixels"]
+AnyTextEncoder: TypeAlias = Union["TextEncoder", "BertEncoder"]
+AnyTokenizer: TypeAlias = Union["Tokenizer", "BertTokenizer"]
+
+TaskName = Literal[
+    "text",
+    "inpainting",
+    "filling",
+    "depth",
+    "instruction",
+    "upscaling",
+    "variation",
+    "unconditional",
+    "class",
+    "layout",
+    "semantic",
+    "restoration",
+]
+
+
+@dataclass(kw_only=True)
 class Parts:
-    """All that a pipeline needs."""
+    """All that a pipeline needs.
 
-    tokenizer: Tokenizer
-    text_encoder: TextEncoder
+    unet, schedule, autoencoder: every model's; one that works on pixels has `Pixels()` for an autoencoder.
+    tokenizer, text_encoder: of models that read text; the layout model has the encoder alone. class_embedder, rescaler,
+    image_encoder: of those that are shown a class, a map of labels, a picture's meaning. embedding_statistics,
+    noise_schedule: unCLIP's noise on that meaning; the upscaler has the schedule alone, for its small picture.
+    """
+
     unet: UNet
-    autoencoder: Autoencoder
     schedule: ScheduleConfig
+    autoencoder: AnyAutoencoder
+    tokenizer: AnyTokenizer | None = None
+    text_encoder: AnyTextEncoder | None = None
+    class_embedder: ClassEmbedder | None = None
+    rescaler: Rescaler | None = None
+    image_encoder: ImageEmbedder | None = None
+    embedding_statistics: EmbeddingStatistics | None = None
+    noise_schedule: ScheduleConfig | None = None
+
+    @property
+    def reader(self) -> tuple[AnyTokenizer, AnyTextEncoder]:
+        """Tokenizer and text encoder; raises BadInput for a model that reads no text."""
+        if self.tokenizer is None or self.text_encoder is None:
+            raise BadInput("This model reads no text: it has no tokenizer with a text encoder.")
+        return self.tokenizer, self.text_encoder
+
+    @property
+    def task(self) -> TaskName:
+        """What the model draws from, told from its parts alone; raises BadInput where they make no known model.
+
+        The UNet's extra channels say what is joined to the latent: a mask and a masked picture are one more than a
+        latent, a picture as many as one, a depth map is 1, the upscaler's small picture 3.
+        """
+        unet, latent = self.unet.config, self.autoencoder.config.latent_channels
+        extra = unet.in_channels - latent
+        if self.rescaler is not None:
+            return "semantic"
+        if unet.class_vector:
+            return "variation"
+        if unet.classes and extra == 3:
+            return "upscaling"
+        if extra == latent + 1:
+            return "inpainting" if self.text_encoder is not None else "filling"
+        if extra == latent:
+            return "instruction" if self.text_encoder is not None else "restoration"
+        if extra == 1:
+            return "depth"
+        if extra:
+            raise BadInput(
+                f"The UNet takes {unet.in_channels} channels for latents of {latent}; known are {latent} alone, with 1 "
+                f"(depth), {latent} (a picture) or {latent + 1} (a masked picture and its mask) more."
+            )
+        if self.class_embedder is not None or unet.classes:
+            return "class"
+        if self.text_encoder is None:
+            return "unconditional"
+        return "text" if self.tokenizer is not None else "layout"

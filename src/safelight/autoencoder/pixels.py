@@ -1,0 +1,38 @@
+"""No autoencoder: for diffusion on the pixels themselves (Ho et al. 2020)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from safelight.autoencoder.kl import DiagonalGaussian
+
+SURE = -30.0  # the log variance of what is no distribution
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelsConfig:
+    """What an autoencoder's configuration says, of none."""
+
+    image_channels: int = 3
+    latent_channels: int = 3
+    scale: float = 1.0
+    factor: int = 1
+
+
+class Pixels(nn.Module):
+    """Latents that are the picture."""
+
+    def __init__(self, config: PixelsConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or PixelsConfig()
+
+    def encode(self, image: Tensor) -> DiagonalGaussian:
+        """(b, 3, H, W) -> itself, as a distribution of next to no spread."""
+        return DiagonalGaussian(image, torch.full_like(image, SURE))
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """(b, 3, H, W) -> itself."""
+        return latent

@@ -1,0 +1,49 @@
+"""A request made ready for one model: its size, seeds and pictures are settled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from PIL import Image
+
+from safelight.diffusion.plan import Plan
+from safelight.request import Request
+from safelight.source import Source
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is to be drawn, and how.
+
+    source: the picture given, and its mask. starts_from_source: whether the walk starts from it instead of from noise.
+    maps: the further pictures that the model is shown, by the name of the request's field.
+    """
+
+    request: Request
+    width: int
+    height: int
+    seed: int
+    source: Source | None
+    plan: Plan
+    strength: float = 1.0
+    starts_from_source: bool = False
+    maps: Mapping[str, Image.Image] = field(default_factory=dict)
+
+    @property
+    def first_step(self) -> int:
+        """How many steps of the grid are left out: none from noise, (1 - strength) of them from a picture."""
+        if not self.starts_from_source:
+            return 0
+        steps = self.request.num_inference_steps
+        return steps - min(int(steps * self.strength), steps)
+
+    @property
+    def total(self) -> int:
+        """How many steps will be taken."""
+        return len(self.plan.sigmas) - 1 - self.first_step
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seed of each picture."""
+        return [self.seed + i for i in range(len(self.request.picture_prompts))]

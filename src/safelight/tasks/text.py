@@ -1,0 +1,23 @@
+"""Text to image, and with a picture to start from (Rombach et al. 2022, section 4.3)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from safelight.diffusion.denoiser import Network
+from safelight.diffusion.guidance import guided
+from safelight.networks import Networks
+from safelight.run import Run
+from safelight.tasks.task import Drawing
+
+
+def from_text(networks: Networks, run: Run, drawing: Drawing) -> Network:
+    """The UNet steered from the negative prompt to the prompt."""
+    along, without = contexts(networks, run, drawing.prompt)
+    return guided(networks.predict, along, without, run.request.guidance_scale, run.request.guidance_rescale)
+
+
+def contexts(networks: Networks, run: Run, prompt: str) -> tuple[Tensor, Tensor]:
+    """The vectors of the prompt and of the negative prompt, (1, n, d) each."""
+    # Without guidance nothing reads the negative prompt; a long one would only draw out the context.
+    return networks.contexts(prompt, "" if run.request.guidance_scale == 1 else run.request.negative_prompt)
