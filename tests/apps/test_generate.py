@@ -168,7 +168,13 @@ def test_what_is_wrong_is_said_in_one_line(case: str, words: list[str], capsys: 
     assert sorted(file.name for file in Path.cwd().iterdir()) == ["folder.png", "text.png"]
 
 
-@pytest.mark.parametrize("command", [[], ["generate"], ["genrate", "a"], ["generate", "a", "--seed"]])
+def test_a_prompt_is_asked_for_by_a_model_that_reads_one(
+    model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "draws from text: give a prompt" in refused(["generate", "--model", str(model_folder)], capsys)
+
+
+@pytest.mark.parametrize("command", [[], ["genrate", "a"], ["generate", "a", "--seed"]])
 def test_half_a_command(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert "--help" in refused(command, capsys)
 

@@ -7,7 +7,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safelight.apps.inputs import add_input_arguments, read_boxes
 from safelight.apps.terminal import add_json_argument, add_model_arguments, answer, progress
+from safelight.errors import BadInput
 from safelight.request import Request
 
 if TYPE_CHECKING:
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
 def add_to(commands: Any) -> None:
     """The arguments of the command."""
     command = commands.add_parser("generate", help="draw pictures from a prompt")
-    command.add_argument("prompt", nargs="+", help="what to draw; several words need no quotes")
+    prompt = command.add_argument("prompt", nargs="+", help="what to draw; several words need no quotes")
+    prompt.required = False  # some models read no text; "*" would lose a prompt that follows options
     add_model_arguments(command)
     command.add_argument("--negative", default="", metavar="T", help="what to stay away from")
     command.add_argument("--seed", type=int, metavar="N", help="of the first picture (default: drawn at random)")
@@ -30,9 +33,10 @@ def add_to(commands: Any) -> None:
     command.add_argument("--count", type=int, default=1, metavar="N", help="pictures (default: %(default)s)")
     command.add_argument("--image", metavar="F", help="a picture to start from")
     command.add_argument(
-        "--strength", type=float, default=0.75, metavar="S", help="0 keeps --image, 1 keeps nothing of it"
+        "--strength", type=float, metavar="S", help="0 keeps --image, 1 keeps nothing of it (default: 0.75)"
     )
     command.add_argument("--mask", metavar="F", help="white where --image is to be redrawn")
+    add_input_arguments(command)
     command.add_argument("--out", type=Path, metavar="F", help="file of the picture; several are numbered")
     command.add_argument("--sheet", type=Path, metavar="F", help="also write all pictures side by side into this file")
     add_json_argument(command)
@@ -50,6 +54,8 @@ def run(arguments: argparse.Namespace) -> None:
         check_writable(file)
     started = time.perf_counter()
     pipeline = load(arguments.model, dtype=arguments.dtype, device=arguments.device)
+    if arguments.prompt is None and pipeline.task.reads_text:
+        raise BadInput(f'This model {pipeline.task.does}: give a prompt ("" for none).')
     result = draw(pipeline, pipeline.prepare(request))
     for picture, file in zip(result.images, files, strict=True):
         write_picture(picture, file)
@@ -75,7 +81,7 @@ def draw(pipeline: Pipeline, prepared: Run) -> Result:
 def request_of(arguments: argparse.Namespace) -> Request:
     """What the words on the command line ask for."""
     return Request(
-        prompt=" ".join(arguments.prompt),
+        prompt=" ".join(arguments.prompt or []),
         negative_prompt=arguments.negative,
         image=arguments.image,
         mask_image=arguments.mask,
@@ -88,6 +94,12 @@ def request_of(arguments: argparse.Namespace) -> Request:
         grid=arguments.grid,
         seed=arguments.seed,
         num_images=arguments.count,
+        depth_map=arguments.depth,
+        semantic_map=arguments.map,
+        class_label=arguments.class_label,
+        boxes=None if arguments.boxes is None else read_boxes(arguments.boxes),
+        noise_level=arguments.noise_level,
+        image_guidance_scale=arguments.image_guidance,
     )
 
 

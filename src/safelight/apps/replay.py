@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,11 @@ from safelight.errors import BadInput
 from safelight.request import Request
 
 if TYPE_CHECKING:
+    from safelight.conditioning import Box
     from safelight.recipe import Recipe
+
+
+MAPS = {"depth_map": "depth", "semantic_map": "map"}  # the request's name of a picture -> the flag that gives it
 
 
 def add_to(commands: Any) -> None:
@@ -22,6 +27,8 @@ def add_to(commands: Any) -> None:
     command.add_argument("--model", metavar="M", help="where the model is now (default: where the recipe says)")
     command.add_argument("--image", metavar="F", help="the picture that it started from, if it did")
     command.add_argument("--mask", metavar="F", help="the mask, if there was one")
+    command.add_argument("--depth", metavar="F", help="the depth map, if there was one")
+    command.add_argument("--map", metavar="F", help="the map of labels, if there was one")
     command.add_argument("--device", metavar="D", help="cpu, cuda, ...")
     command.add_argument("--out", type=Path, metavar="F", help="also write the new picture into this file")
     add_json_argument(command)
@@ -41,7 +48,10 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.out:
         check_writable(arguments.out)
     pipeline = load(arguments.model or recipe.model, dtype=recipe.dtype, device=arguments.device)
-    prepared = pipeline.prepare(request_of(recipe, arguments.image, arguments.mask))
+    prepared = pipeline.prepare(request_of(recipe, arguments))
+    for name, flag in MAPS.items():
+        if name in prepared.maps:
+            check_digest(f"--{flag}", recipe.inputs.get(name), digest(prepared.maps[name]))
     if prepared.source:
         check_digest("--image", recipe.image, digest(prepared.source.picture))
         check_digest("--mask", recipe.mask, digest(prepared.source.mask))
@@ -64,6 +74,8 @@ def check_recipe(recipe: Recipe, arguments: argparse.Namespace) -> None:
         )
     check_sources(recipe.image, arguments.image, "--image")
     check_sources(recipe.mask, arguments.mask, "--mask")
+    for name, flag in MAPS.items():
+        check_sources(recipe.inputs.get(name), getattr(arguments, flag), f"--{flag}")
     if arguments.model is None and recipe.model != "bundled" and not Path(recipe.model or "?").is_dir():
         raise BadInput(f"The model {recipe.model!r} of this picture is no folder here; say with --model where it is.")
 
@@ -82,14 +94,16 @@ def check_digest(name: str, before: str | None, now: str | None) -> None:
         raise BadInput(f"{name} is not the picture that the recipe was made with; its digest differs.")
 
 
-def request_of(recipe: Recipe, image: str | None, mask: str | None) -> Request:
-    """The call that a recipe stands for."""
+def request_of(recipe: Recipe, arguments: argparse.Namespace) -> Request:
+    """The call that a recipe stands for, with the pictures that it was shown."""
+    shown = recipe.inputs
+    label, level = shown.get("class_label"), shown.get("noise_level")
     return Request(
         prompt=recipe.prompt,
         negative_prompt=recipe.negative_prompt,
-        image=image,
-        mask_image=mask,
-        strength=0.75 if recipe.strength is None else recipe.strength,
+        image=arguments.image,
+        mask_image=arguments.mask,
+        strength=recipe.strength,
         height=recipe.height,
         width=recipe.width,
         num_inference_steps=recipe.num_inference_steps,
@@ -98,4 +112,17 @@ def request_of(recipe: Recipe, image: str | None, mask: str | None) -> Request:
         sampler=recipe.sampler,
         grid=recipe.grid,
         seed=recipe.seed,
+        depth_map=arguments.depth,
+        semantic_map=arguments.map,
+        class_label=None if label is None else int(label),
+        boxes=boxes_of(shown["boxes"]) if "boxes" in shown else None,
+        noise_level=None if level is None else int(level),
+        image_guidance_scale=float(shown.get("image_guidance_scale", 1.5)),
     )
+
+
+def boxes_of(text: str) -> list[Box]:
+    """The boxes that a recipe holds."""
+    from safelight.conditioning import Box
+
+    return [Box(**each) for each in json.loads(text)]

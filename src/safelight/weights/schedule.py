@@ -7,7 +7,7 @@ from pathlib import Path
 from safelight.configs import ScheduleConfig
 from safelight.weights.fields import Fields
 from safelight.weights.files import write_json
-from safelight.weights.schedule_config import read_schedule_config, write_schedule_config
+from safelight.weights.schedule_config import read_schedule_config, write_noise_config, write_schedule_config
 from safelight.weights.whole_folder import whole_folder
 
 NAME = "scheduler_config.json"
@@ -22,3 +22,9 @@ def save_schedule(folder: Path | str, schedule: ScheduleConfig) -> None:
     """Write a noise law as a scheduler's folder; raises BadInput."""
     with whole_folder(Path(folder), mark=NAME) as partial:
         write_json(partial / NAME, write_schedule_config(schedule))
+
+
+def save_noise_schedule(folder: Path | str, schedule: ScheduleConfig) -> None:
+    """Write the law of the noise that is added to what a network is shown; raises BadInput."""
+    with whole_folder(Path(folder), mark=NAME) as partial:
+        write_json(partial / NAME, write_noise_config(schedule))

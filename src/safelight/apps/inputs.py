@@ -1,0 +1,46 @@
+"""What only some models are shown, on the command line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from safelight.errors import BadInput
+
+if TYPE_CHECKING:
+    from safelight.conditioning import Box
+
+
+def add_input_arguments(command: argparse.ArgumentParser) -> None:
+    """What only some models are shown."""
+    command.add_argument("--depth", metavar="F", help="a depth map, lighter where things are nearer")
+    command.add_argument("--map", metavar="F", help="a grey picture of which each pixel is a label's number")
+    command.add_argument("--class", dest="class_label", type=int, metavar="N", help="the number of a class")
+    command.add_argument(
+        "--boxes", metavar="F", help='JSON: [{"label": 1, "left": 0, "top": 0, "right": 0.5, "bottom": 1}, ...]'
+    )
+    command.add_argument("--noise-level", type=int, metavar="N", help="of the noise on a picture to enlarge or vary")
+    command.add_argument(
+        "--image-guidance", type=float, default=1.5, metavar="G", help="how closely a changed picture follows --image"
+    )
+
+
+def read_boxes(file: str) -> list[Box]:
+    """The boxes that a JSON file lists; raises BadInput that names what is wrong with which."""
+    from safelight.conditioning import Box
+
+    try:
+        found = json.loads(Path(file).read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadInput(f"{file!r} is no readable list of boxes: {error}.") from error
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        raise BadInput(f"{file!r} must hold a list of objects, each with label, left, top, right and bottom.")
+    boxes = []
+    for number, each in enumerate(found, 1):
+        try:
+            boxes.append(Box(**each))
+        except (TypeError, BadInput) as error:
+            raise BadInput(f"Box {number} of {file!r}: {error}") from error
+    return boxes
