@@ -17,7 +17,7 @@ EMPTY_NAMES = {"utils", "util", "common", "helpers", "helper", "base", "misc"}
 FOUNDATION = {"errors", "configs"}
 NETWORKS = {"text", "autoencoder", "unet", "conditioning"}
 PICTURES = {"images", "recipe", "request", "source"}
-RUNNING = {"run", "networks", "tasks", "opening"}
+RUNNING = {"run", "networks", "adapted", "tasks", "opening"}
 ATTACHED = {"weights", "adapters"}
 
 # Each module or package directly under safelight/, and what it may import beside itself.
@@ -36,10 +36,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "autoencoder": FOUNDATION | {"layers"},
     "unet": FOUNDATION | {"layers"},
     "conditioning": FOUNDATION | {"layers"},
-    "weights": FOUNDATION | NETWORKS | {"layers", "catalog"},
+    "weights": FOUNDATION | NETWORKS | {"layers", "catalog", "diffusion"},
     "adapters": FOUNDATION | NETWORKS | {"layers", "catalog", "weights"},
     "run": FOUNDATION | PICTURES | {"diffusion"},
     "networks": FOUNDATION | NETWORKS | {"diffusion", "placement", "weights"},
+    "adapted": FOUNDATION | {"adapters", "images", "networks", "placement", "run", "weights"},
     "tasks": FOUNDATION | NETWORKS | PICTURES | {"layers", "diffusion", "weights", "networks", "run"},
     "opening": FOUNDATION | NETWORKS | ATTACHED | {"catalog"},
     "pipeline": FOUNDATION | NETWORKS | ATTACHED | PICTURES | RUNNING | {"layers", "catalog", "diffusion", "placement"},

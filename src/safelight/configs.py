@@ -1,7 +1,7 @@
 """The shape of every network, as frozen dataclasses.
 
 A configuration holds what the weights need to fit; it says nothing of how a network is used. The defaults are
-Stable Diffusion 1.x. `catalog.py` names the other published models.
+Stable Diffusion 1.x. `catalog/` names the other published models.
 """
 
 from __future__ import annotations
@@ -169,6 +169,15 @@ class AutoencoderConfig:
         """How many times smaller a latent is than its image, each way."""
         return int(2 ** (len(self.channels) - 1))
 
+    @property
+    def moments(self) -> int:
+        """Channels that the encoder gives: mean and log variance, or of a VQ autoencoder the latent alone."""
+        return self.latent_channels if self.codes else 2 * self.latent_channels
+
+    def attends(self, level: int) -> bool:
+        """Whether a level, counted from the finest, has self-attention."""
+        return bool(self.attention) and self.attention[level]
+
 
 @dataclass(frozen=True, kw_only=True)
 class UNetConfig:
@@ -189,6 +198,7 @@ class UNetConfig:
     projection: Projection = "conv"  # around each transformer: 1x1 convolution (SD 1) or linear layer (SD 2)
     classes: int = 0  # size of the label table; 0 means no class labels
     class_vector: int = 0  # width of a vector that stands for a label (unCLIP's image embedding); 0 means none
+    guidance_width: int = 0  # of the waves that say which guidance a distilled UNet imitates (LCM: 256); 0 means none
     modulation: Modulation = "shift"  # what the embedding does in residual blocks
     resampling: Resampling = "conv"  # how levels halve and double: a convolution, or a residual block
     groups: int = 32
@@ -209,6 +219,13 @@ class UNetConfig:
         for width, heads in zip(self.channels, self.heads, strict=True):
             _divides("UNetConfig", "groups", self.groups, width)
             _divides("UNetConfig", "heads", heads, width)
+        for name in ("classes", "class_vector"):
+            if getattr(self, name) < 0:
+                raise BadInput(f"UNetConfig.{name} is {getattr(self, name)}; it must be 0 or more.")
+        if self.guidance_width < 0 or self.guidance_width % 2 or self.guidance_width == 2:
+            raise BadInput(
+                f"UNetConfig.guidance_width is {self.guidance_width}; it must be 0 or an even number from 4."
+            )
         if self.classes and self.class_vector:
             raise BadInput(
                 f"UNetConfig.classes is {self.classes} and class_vector {self.class_vector}; one of them must be 0."

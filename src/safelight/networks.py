@@ -7,17 +7,26 @@ half precision. Whoever replaces a network here replaces it for every task.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from safelight.autoencoder import DiagonalGaussian
+from safelight.autoencoder import DiagonalGaussian, Distribution, Point
 from safelight.diffusion.conditioning import Conditioning
 from safelight.diffusion.schedule import Schedule
 from safelight.errors import BadInput
 from safelight.placement import Placement, run_in_half, use_fast_layout
 from safelight.text.prompt import encode_prompts
+from safelight.unet.unet import Residuals
 from safelight.weights import Parts, check_fit
+
+
+class Steering(Protocol):
+    """What ControlNets are to a UNet: adapters/control_attach.py."""
+
+    def residuals(self, latent: Tensor, timestep: Tensor, context: Tensor | None) -> Residuals | None:
+        """What is added to the skip connections and to the middle."""
 
 
 class Networks:
@@ -37,6 +46,7 @@ class Networks:
         self.embedding_statistics = parts.embedding_statistics
         self.schedule = Schedule(parts.schedule)
         self.noise_schedule = None if parts.noise_schedule is None else Schedule(parts.noise_schedule)
+        self.controls: Steering | None = None
 
     def parts(self) -> Parts:
         """The parts as they are now."""
@@ -69,8 +79,12 @@ class Networks:
             dtype = self.unet.conv_in.weight.dtype
             x = latent if shown.beside is None else torch.cat([latent, shown.beside.to(latent)], dim=1)
             context = None if shown.context is None else shown.context.to(dtype)
-            label = shown.label.to(dtype) if shown.label is not None and shown.label.is_floating_point() else shown.label
-            return self.unet(x.to(dtype).contiguous(memory_format=torch.channels_last), timestep, context, label)
+            label = (
+                shown.label.to(dtype) if shown.label is not None and shown.label.is_floating_point() else shown.label
+            )
+            x = x.to(dtype).contiguous(memory_format=torch.channels_last)
+            residuals = None if self.controls is None else self.controls.residuals(x, timestep, context)
+            return self.unet(x, timestep, context, label, residuals, shown.guidance)
 
         return run_in_half(self.unet, call, "UNet").float()
 
@@ -80,15 +94,15 @@ class Networks:
             self.autoencoder, lambda: self.autoencoder.decode(latent.to(self._picture_dtype)), "autoencoder"
         ).float()
 
-    def encoded(self, image: Tensor) -> DiagonalGaussian:
+    def encoded(self, image: Tensor) -> Distribution:
         """Image (1, 3, H, W) in [-1, 1] -> the distribution of its unscaled latent, float32."""
 
-        def call() -> Tensor:
+        def moments() -> Tensor:
             found = self.autoencoder.encode(image.to(self.placement.device, self._picture_dtype))
-            return torch.stack([found.mean, found.log_variance])
+            return torch.stack([found.mean] if isinstance(found, Point) else [found.mean, found.log_variance])
 
-        mean, log_variance = run_in_half(self.autoencoder, call, "autoencoder").float()
-        return DiagonalGaussian(mean, log_variance)
+        found = run_in_half(self.autoencoder, moments, "autoencoder").float()
+        return Point(found[0]) if len(found) == 1 else DiagonalGaussian(found[0], found[1])
 
     def embedded(self, image: Tensor) -> Tensor:
         """Image (1, 3, s, s), normalised for the image encoder -> its vector (1, d) float32."""
@@ -96,9 +110,7 @@ class Networks:
         if encoder is None:
             raise BadInput("This model has no image encoder.")
         dtype = next(encoder.parameters()).dtype
-        return run_in_half(
-            encoder, lambda: encoder(image.to(self.placement.device, dtype)), "image encoder"
-        ).float()
+        return run_in_half(encoder, lambda: encoder(image.to(self.placement.device, dtype)), "image encoder").float()
 
     def sample_noise(self, shape: Sequence[int], generator: torch.Generator) -> Tensor:
         """The next unit-variance noise of one picture's generator, on the model's device."""

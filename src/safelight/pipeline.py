@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from safelight import __version__
+from safelight.adapted import Adapted
 from safelight.autoencoder.preview import latent_colours
 from safelight.diffusion.denoiser import as_denoiser
 from safelight.diffusion.inpainting import inpainting
@@ -26,8 +27,7 @@ from safelight.diffusion.noise import generators, noise_source
 from safelight.diffusion.plan import plan
 from safelight.diffusion.side_by_side import side_by_side
 from safelight.errors import BadInput
-from safelight.images import Drawn, to_picture
-from safelight.networks import Networks
+from safelight.images import Drawn, read_picture, to_picture
 from safelight.opening import fingerprint, is_bundled, open_model
 from safelight.placement import Placement, placement_for
 from safelight.recipe import Recipe
@@ -36,6 +36,7 @@ from safelight.run import Run
 from safelight.source import digest, open_map, open_source, picture_size
 from safelight.tasks import TASKS, Drawing, Task, check_inputs
 from safelight.weights import Parts, save_folder
+
 
 @dataclass(frozen=True)
 class Result:
@@ -60,7 +61,7 @@ class Step:
         return self.show(self.denoised)
 
 
-class Pipeline(Networks):
+class Pipeline(Adapted):
     """All parts of a model, and the way from a request to a picture.
 
     tokenizer, text_encoder, unet, autoencoder, schedule: each can be called, replaced or wrapped by its user.
@@ -120,6 +121,7 @@ class Pipeline(Networks):
             # A model that is shown the rest of the picture starts from noise alone where all of the hole is redrawn.
             source is not None and task.strength is not None and not (task.strength == 1 and strength == 1),
             {name: open_map(name, given, width, height) for name, given in maps.items() if given is not None},
+            [read_picture(hint) for hint in request.control_images],
         )
         if request.latents is not None:
             check_latents(request.latents, (count, *self._latent_shape(run)))
@@ -135,9 +137,10 @@ class Pipeline(Networks):
         draw = noise_source(sources, self._latent_shape(run), device)
         start_noise = draw if latents is None else lambda: latents.to(device, torch.float32)
         sigmas = run.plan.sigmas[run.first_step :]
+        networks, bind = self.controlled(run), self.task.bind
         denoiser = side_by_side(
             [
-                as_denoiser(self.task.bind(self, run, Drawing(prompt, one)), self.schedule, run.plan.timestep_of)
+                as_denoiser(bind(networks, run, Drawing(prompt, one)), self.schedule, run.plan.timestep_of)
                 for prompt, one in zip(run.request.picture_prompts, sources, strict=True)
             ]
         )
@@ -238,12 +241,16 @@ class Pipeline(Networks):
     def _inputs(self, run: Run) -> dict[str, str]:
         """What this model was shown beside text and picture, as text: digests of maps, numbers, boxes as JSON."""
         request = run.request
-        shown = {name: digest(picture) for name, picture in run.maps.items()}
+        shown: dict[str, object] = {name: digest(picture) for name, picture in run.maps.items()}
         shown |= {name: getattr(request, name) for name in ("class_label", "noise_level")}
         if request.boxes is not None:
             shown["boxes"] = json.dumps([asdict(box) for box in request.boxes])
         if self.parts().task == "instruction":
             shown["image_guidance_scale"] = request.image_guidance_scale
+        if self.adapters:
+            shown["adapters"] = json.dumps([adapter.as_text() for adapter in self.adapters])
+        for number, hint in enumerate(run.control_images, 1):
+            shown[f"control_image {number}"] = digest(hint)
         return {name: str(value) for name, value in shown.items() if value is not None}
 
 

@@ -69,7 +69,7 @@ def run_in_half(network: nn.Module, call: Callable[[], Tensor], name: str) -> Te
     The network returns to half precision afterwards: a picture must not depend on what was drawn before it.
     """
     result = call()
-    half = next(network.parameters()).dtype
+    half = next((parameter.dtype for parameter in network.parameters()), torch.float32)
     if half == torch.float32 or bool(torch.isfinite(result).all()):
         return result
     if network not in OVERFLOWED:

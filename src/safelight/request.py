@@ -27,16 +27,17 @@ class Request:
     """The arguments of a call, with their defaults.
 
     prompt: one or several. image: a file or picture to start from. mask_image: white where `image` is to be redrawn.
-    strength: 0 keeps `image`, 1 keeps nothing of it; None is 0.75, or 1 for models made for inpainting. height, width: pixels, multiples of 8; by default those of
-    `image`, or of the pictures that the model was trained on. guidance_scale: 1 is none. guidance_rescale: 0 is none.
-    sampler, grid: names in safelight.SAMPLERS and safelight.GRIDS; a grid of None is the sampler's own. seed: of the
-    first picture, the next have seed + 1 and so on; None draws one. num_images: for each prompt.
-    latents: unit-variance start noise (n, c, h / 8, w / 8), instead of what the seeds give.
+    strength: 0 keeps `image`, 1 keeps nothing of it; None is 0.75, or 1 for models made for inpainting. height, width:
+    pixels, multiples of 8; by default those of `image`, or of the pictures that the model was trained on.
+    guidance_scale: 1 is none. guidance_rescale: 0 is none. sampler, grid: names in safelight.SAMPLERS and
+    safelight.GRIDS; a grid of None is the sampler's own. seed: of the first picture, the next have seed + 1 and so on;
+    None draws one. num_images: for each prompt. latents: unit-variance start noise (n, c, h / 8, w / 8), instead of
+    what the seeds give.
 
     What only some models take: depth_map, lighter where things are nearer. semantic_map, a grey picture of the labels'
     numbers. class_label: a class's number. boxes: labelled places. noise_level: of the noise that hides the faults of
     a picture to be enlarged, or widens the meaning of one to be varied. image_guidance_scale: how closely a changed
-    picture follows `image`; 1 is none.
+    picture follows `image`; 1 is none. control_image: one picture for each ControlNet that was added.
     """
 
     prompt: str | Sequence[str]
@@ -60,6 +61,7 @@ class Request:
     boxes: Sequence[Box] | None = None
     noise_level: int | None = None
     image_guidance_scale: float = 1.5
+    control_image: str | os.PathLike[str] | Image.Image | Sequence[str | os.PathLike[str] | Image.Image] | None = None
 
     @classmethod
     def of(cls, prompt: str | Sequence[str], options: dict[str, Any]) -> Request:
@@ -104,6 +106,14 @@ class Request:
     def prompts(self) -> list[str]:
         """The prompts as a list."""
         return [self.prompt] if isinstance(self.prompt, str) else list(self.prompt)
+
+    @property
+    def control_images(self) -> list[str | os.PathLike[str] | Image.Image]:
+        """The pictures for ControlNets as a list."""
+        given = self.control_image
+        if given is None:
+            return []
+        return list(given) if isinstance(given, list | tuple) else [given]  # type: ignore[list-item]
 
     @property
     def picture_prompts(self) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from PIL import Image
@@ -17,7 +17,8 @@ class Run:
     """What is to be drawn, and how.
 
     source: the picture given, and its mask. starts_from_source: whether the walk starts from it instead of from noise.
-    maps: the further pictures that the model is shown, by the name of the request's field.
+    maps: the further pictures that the model is shown, by the name of the request's field. control_images: those that
+    its ControlNets are shown.
     """
 
     request: Request
@@ -29,6 +30,7 @@ class Run:
     strength: float = 1.0
     starts_from_source: bool = False
     maps: Mapping[str, Image.Image] = field(default_factory=dict)
+    control_images: Sequence[Image.Image] = ()
 
     @property
     def first_step(self) -> int:

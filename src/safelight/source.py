@@ -77,7 +77,9 @@ def open_map(name: str, source: str | os.PathLike[str] | Image.Image, width: int
     """
     found = read_picture(source)
     if found.mode not in ("L", "P", "I;16", "I", "1"):
-        raise BadInput(f"{name} is a picture in {found.mode}; it must be grey (or with a palette): numbers, no colours.")
+        raise BadInput(
+            f"{name} is a picture in {found.mode}; it must be grey (or with a palette): numbers, no colours."
+        )
     return found if found.size == (width, height) else found.resize((width, height), Image.Resampling.NEAREST)
 
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import torch
 
-from safelight.autoencoder.kl import DiagonalGaussian
+from safelight.autoencoder import DiagonalGaussian
 from safelight.autoencoder.preview import latent_colours
 from safelight.pipeline import Pipeline
 

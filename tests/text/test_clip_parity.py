@@ -14,15 +14,20 @@ from transformers import (
     CLIPTextModelWithProjection,
     CLIPVisionConfig,
     CLIPVisionModel,
+    CLIPVisionModelWithProjection,
 )
 from weights.references import TOLERANCE, noise, relative_error, scrambled
 
 from safelight.weights import (
     load_clip,
+    load_image_embedder,
     load_image_encoder,
+    load_text_embedder,
     load_text_encoder,
     save_clip,
+    save_image_embedder,
     save_image_encoder,
+    save_text_embedder,
     save_text_encoder,
 )
 
@@ -66,6 +71,47 @@ def test_the_same_image_vector_as_transformers(activation: str, tmp_path: Path) 
         expected = theirs(noise(2, 3, 28, 28)).pooler_output
         assert relative_error(ours(noise(2, 3, 28, 28)), expected) <= TOLERANCE
         assert torch.equal(again(noise(2, 3, 28, 28)).pooler_output, expected)
+
+
+@pytest.mark.parametrize("activation", ["quick_gelu", "gelu"])
+def test_the_same_projected_image_vector_as_transformers(activation: str, tmp_path: Path) -> None:
+    theirs = scrambled(CLIPVisionModelWithProjection(CLIPVisionConfig(**IMAGE, hidden_act=activation)))
+    theirs.save_pretrained(tmp_path / "theirs")
+    ours = load_image_embedder(tmp_path / "theirs")
+    save_image_embedder(tmp_path / "ours", ours)
+    again, report = CLIPVisionModelWithProjection.from_pretrained(tmp_path / "ours", output_loading_info=True)
+    assert not any(report.values())
+    with torch.no_grad():
+        expected = theirs(noise(2, 3, 28, 28)).image_embeds
+        assert relative_error(ours(noise(2, 3, 28, 28)), expected) <= TOLERANCE
+        assert torch.equal(again.eval()(noise(2, 3, 28, 28)).image_embeds, expected)
+    assert expected.shape == (2, ours.config.projection_width)
+
+
+def test_the_same_projected_text_vector_as_transformers(tmp_path: Path) -> None:
+    theirs = scrambled(CLIPTextModelWithProjection(CLIPTextConfig(**TEXT)))
+    theirs.save_pretrained(tmp_path / "theirs")
+    ours = load_text_embedder(tmp_path / "theirs")
+    save_text_embedder(tmp_path / "ours", ours)
+    again, report = CLIPTextModelWithProjection.from_pretrained(tmp_path / "ours", output_loading_info=True)
+    assert not any(report.values())
+    with torch.no_grad():
+        expected = theirs(IDS).text_embeds
+        assert relative_error(ours(IDS, ENDS), expected) <= TOLERANCE
+        assert torch.equal(again.eval()(IDS).text_embeds, expected)
+
+
+def test_published_folders_name_the_projected_encoder_in_full(tmp_path: Path) -> None:
+    """transformers 5 writes `vision_model.` in front of a projected encoder; older files add the position numbers."""
+    scrambled(CLIPVisionModelWithProjection(CLIPVisionConfig(**IMAGE))).save_pretrained(tmp_path)
+    expected = load_image_embedder(tmp_path)(noise(1, 3, 28, 28))
+    tensors = load_file(tmp_path / WEIGHTS)
+    assert all(name.startswith(("vision_model.", "visual_projection.")) for name in tensors)
+    save_file({**tensors, "vision_model.embeddings.position_ids": torch.arange(17)[None]}, tmp_path / WEIGHTS)
+    assert torch.equal(load_image_embedder(tmp_path)(noise(1, 3, 28, 28)), expected)
+    assert torch.equal(
+        load_image_embedder(tmp_path).image(noise(1, 3, 28, 28)), load_image_encoder(tmp_path)(noise(1, 3, 28, 28))
+    )
 
 
 @pytest.mark.parametrize("activation", ["quick_gelu", "gelu"])

@@ -101,12 +101,6 @@ def test_another_architecture_is_refused(folder: Path) -> None:
         load_unet(folder / "vae")
 
 
-def test_a_pickle_is_named_and_not_opened(folder: Path) -> None:
-    (folder / "unet" / FILE).rename(folder / "unet" / "diffusion_pytorch_model.bin")
-    with pytest.raises(BadCheckpoint, match=r"diffusion_pytorch_model\.bin, a pickle, .* convert it to safetensors"):
-        load_unet(folder / "unet")
-
-
 def test_nothing_is_left_on_the_meta_device_and_all_can_be_trained(folder: Path) -> None:
     network = load_unet(folder / "unet")
     assert {tensor.device.type for tensor in network.state_dict().values()} == {"cpu"}

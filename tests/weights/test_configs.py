@@ -162,11 +162,9 @@ def test_self_attention_in_the_coarsest_level_shares_its_entry_with_the_middle()
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("_class_name", "VQModel"),
-        ("use_quant_conv", False),
+        ("_class_name", "AutoencoderKLCogVideoX"),
         ("shift_factor", 0.1),
         ("latents_mean", [0.0]),
-        ("mid_block_add_attention", False),
         ("down_block_types", ["AttnDownEncoderBlock2D"]),
         ("up_block_types", ["UpDecoderBlock2D"] * 2),
         ("out_channels", 6),

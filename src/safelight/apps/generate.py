@@ -7,13 +7,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safelight.apps.inputs import add_input_arguments, read_boxes
+from safelight.apps.inputs import add_adapter_arguments, add_adapters, add_input_arguments, read_boxes
 from safelight.apps.terminal import add_json_argument, add_model_arguments, answer, progress
 from safelight.errors import BadInput
 from safelight.request import Request
 
 if TYPE_CHECKING:
-    from safelight.pipeline import Pipeline, Result, Run
+    from safelight.pipeline import Pipeline, Result
+    from safelight.run import Run
 
 
 def add_to(commands: Any) -> None:
@@ -37,6 +38,7 @@ def add_to(commands: Any) -> None:
     )
     command.add_argument("--mask", metavar="F", help="white where --image is to be redrawn")
     add_input_arguments(command)
+    add_adapter_arguments(command)
     command.add_argument("--out", type=Path, metavar="F", help="file of the picture; several are numbered")
     command.add_argument("--sheet", type=Path, metavar="F", help="also write all pictures side by side into this file")
     add_json_argument(command)
@@ -56,6 +58,7 @@ def run(arguments: argparse.Namespace) -> None:
     pipeline = load(arguments.model, dtype=arguments.dtype, device=arguments.device)
     if arguments.prompt is None and pipeline.task.reads_text:
         raise BadInput(f'This model {pipeline.task.does}: give a prompt ("" for none).')
+    add_adapters(pipeline, arguments)
     result = draw(pipeline, pipeline.prepare(request))
     for picture, file in zip(result.images, files, strict=True):
         write_picture(picture, file)
@@ -100,6 +103,7 @@ def request_of(arguments: argparse.Namespace) -> Request:
         boxes=None if arguments.boxes is None else read_boxes(arguments.boxes),
         noise_level=arguments.noise_level,
         image_guidance_scale=arguments.image_guidance,
+        control_image=arguments.control_image,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from safelight.errors import BadInput
 
 if TYPE_CHECKING:
     from safelight.conditioning import Box
+    from safelight.pipeline import Pipeline
 
 
 def add_input_arguments(command: argparse.ArgumentParser) -> None:
@@ -25,6 +27,47 @@ def add_input_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--image-guidance", type=float, default=1.5, metavar="G", help="how closely a changed picture follows --image"
     )
+
+
+def add_adapter_arguments(command: argparse.ArgumentParser) -> None:
+    """What changes a model without being one; each may be given several times."""
+    command.add_argument("--lora", action="append", default=[], metavar="F[=W]", help="a LoRA, and its weight")
+    command.add_argument("--embedding", action="append", default=[], metavar="F[=WORD]", help="a learnt word")
+    command.add_argument("--controlnet", action="append", default=[], metavar="M[=W]", help="a ControlNet: file, folder")
+    command.add_argument(
+        "--control-image", action="append", metavar="F", help="what a ControlNet is shown, one for each in turn"
+    )
+
+
+def add_adapters(pipeline: Pipeline, arguments: argparse.Namespace) -> None:
+    """Put the adapters on that were asked for; raises BadInput for a weight that is no number."""
+    for given in arguments.lora:
+        file, weight = _split(given)
+        pipeline.add_lora(file, _weight("--lora", given, weight))
+    for given in arguments.embedding:
+        file, word = _split(given)
+        pipeline.add_embedding(file, word or None)
+    for given in arguments.controlnet:
+        file, weight = _split(given)
+        pipeline.add_controlnet(file, _weight("--controlnet", given, weight))
+
+
+def _split(given: str) -> tuple[str, str]:
+    """`file=extra` -> its two halves; a file of that whole name is taken as it is."""
+    if Path(given).exists():
+        return given, ""
+    file, _, extra = given.rpartition("=")
+    return (file, extra) if file else (given, "")
+
+
+def _weight(flag: str, given: str, weight: str) -> float:
+    try:
+        number = float(weight or 1)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise BadInput(f"{flag} {given!r}: the weight is {weight!r}; it must be a number, such as {flag} file=0.8.")
+    return number
 
 
 def read_boxes(file: str) -> list[Box]:

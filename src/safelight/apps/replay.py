@@ -14,6 +14,7 @@ from safelight.request import Request
 
 if TYPE_CHECKING:
     from safelight.conditioning import Box
+    from safelight.pipeline import Pipeline
     from safelight.recipe import Recipe
 
 
@@ -29,6 +30,9 @@ def add_to(commands: Any) -> None:
     command.add_argument("--mask", metavar="F", help="the mask, if there was one")
     command.add_argument("--depth", metavar="F", help="the depth map, if there was one")
     command.add_argument("--map", metavar="F", help="the map of labels, if there was one")
+    command.add_argument(
+        "--control-image", action="append", metavar="F", help="what each ControlNet was shown, if there was one"
+    )
     command.add_argument("--device", metavar="D", help="cpu, cuda, ...")
     command.add_argument("--out", type=Path, metavar="F", help="also write the new picture into this file")
     add_json_argument(command)
@@ -48,7 +52,10 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.out:
         check_writable(arguments.out)
     pipeline = load(arguments.model or recipe.model, dtype=recipe.dtype, device=arguments.device)
+    put_on(pipeline, recipe)
     prepared = pipeline.prepare(request_of(recipe, arguments))
+    for number, hint in enumerate(prepared.control_images, 1):
+        check_digest("--control-image", recipe.inputs.get(f"control_image {number}"), digest(hint))
     for name, flag in MAPS.items():
         if name in prepared.maps:
             check_digest(f"--{flag}", recipe.inputs.get(name), digest(prepared.maps[name]))
@@ -118,7 +125,23 @@ def request_of(recipe: Recipe, arguments: argparse.Namespace) -> Request:
         boxes=boxes_of(shown["boxes"]) if "boxes" in shown else None,
         noise_level=None if level is None else int(level),
         image_guidance_scale=float(shown.get("image_guidance_scale", 1.5)),
+        control_image=arguments.control_image,
     )
+
+
+def put_on(pipeline: Pipeline, recipe: Recipe) -> None:
+    """Add the adapters that the recipe names, from the files that it names."""
+    for adapter in json.loads(recipe.inputs.get("adapters", "[]")):
+        kind, file, weight = adapter["kind"], adapter["file"], float(adapter.get("weight", 1))
+        if not Path(file).exists():
+            raise BadInput(f"This picture was drawn with the {kind} {file!r}, which is not there.")
+        if kind == "lora":
+            pipeline.add_lora(file, weight)
+        elif kind == "embedding":
+            pipeline.add_embedding(file, adapter["word"])
+        else:
+            share = {name: float(adapter[name]) for name in ("start", "end") if name in adapter}
+            pipeline.add_controlnet(file, weight, **share)
 
 
 def boxes_of(text: str) -> list[Box]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from safelight.apps.terminal import add_json_argument, answer
@@ -16,6 +16,7 @@ from safelight.errors import BadInput
 
 if TYPE_CHECKING:
     from safelight.training.collection import Record
+    from safelight.training.lock import Claim
     from safelight.training.recipe import AutoencoderRecipe, ClipRecipe, DiffusionRecipe
     from safelight.training.settings import LoopConfig
     from safelight.training.task import Task
@@ -25,6 +26,7 @@ STAGES = {
     "clip": "learn which captions belong to which pictures, and the tokenizer",
     "diffusion": "learn to draw: the UNet, on top of the other two",
 }
+TERMINATED = 128 + signal.SIGTERM  # the exit code of a process that this signal ended
 LEFT = {"autoencoder": "vae", "clip": "clip", "diffusion": "model"}  # the folder that each stage makes in its run's
 
 
@@ -50,6 +52,7 @@ def add_to(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Read the recipe, make the task, and turn the loop."""
+    from safelight.training.lock import Claim
     from safelight.training.recipe import read_recipe, to_toml
 
     stage = arguments.stage
@@ -61,40 +64,46 @@ def run(arguments: argparse.Namespace) -> None:
     for name in ("data", "out", "autoencoder", "clip") if stage == "diffusion" else ("data", "out"):
         if getattr(arguments, name) is None:
             raise BadInput(f"--{name} is missing; `safelight train {stage}` needs it.")
-    task = task_of(arguments, recipe)
-    figures = turn(task, recipe.loop, arguments.out, to_toml(recipe, stage))
+    with Claim(arguments.out) as claim:
+        task = task_of(arguments, recipe, claim)
+        figures = turn(task, recipe.loop, arguments.out, claim, to_toml(recipe, stage))
     left = arguments.out / LEFT[stage]
     answer(arguments, {"run": str(arguments.out), "left": str(left), "figures": figures}, [f"Done: {left}"])
 
 
-def task_of(arguments: argparse.Namespace, recipe: Any) -> Task[Any]:
-    """The stage's network with its data."""
+def task_of(arguments: argparse.Namespace, recipe: Any, claim: Claim) -> Task[Any]:
+    """The stage's network with its data; the run's folder is claimed before anything is written there."""
     import torch
 
     from safelight.training.collection import open_collection
 
     records = open_collection(arguments.data, recipe.where)
     torch.manual_seed(recipe.loop.seed)
-    return TASKS[arguments.stage](arguments, recipe, records)
+    return TASKS[arguments.stage](arguments, recipe, records, claim)
 
 
-def autoencoder_task(arguments: argparse.Namespace, recipe: AutoencoderRecipe, records: list[Record]) -> Task[Any]:
+def autoencoder_task(
+    arguments: argparse.Namespace, recipe: AutoencoderRecipe, records: list[Record], claim: Claim
+) -> Task[Any]:
     """The task of the first stage."""
     from safelight.training.autoencoder import AutoencoderTask
 
     return AutoencoderTask(recipe.network, recipe.loss, records)
 
 
-def clip_task(arguments: argparse.Namespace, recipe: ClipRecipe, records: list[Record]) -> Task[Any]:
+def clip_task(arguments: argparse.Namespace, recipe: ClipRecipe, records: list[Record], claim: Claim) -> Task[Any]:
     """The task of the second stage; the tokenizer is learnt before the first step."""
     from safelight.training.clip import ClipTask, tokenizer_of_run
 
     make_folder(arguments.out)
+    claim.take()
     tokenizer = tokenizer_of_run(arguments.out, records, recipe.data, length=recipe.text.length)
     return ClipTask(recipe.text, recipe.image, recipe.data, records, tokenizer)
 
 
-def diffusion_task(arguments: argparse.Namespace, recipe: DiffusionRecipe, records: list[Record]) -> Task[Any]:
+def diffusion_task(
+    arguments: argparse.Namespace, recipe: DiffusionRecipe, records: list[Record], claim: Claim
+) -> Task[Any]:
     """The task of the third stage; the pictures are encoded before the first step."""
     from safelight.training.diffusion import DiffusionTask, parts_to_train
 
@@ -102,10 +111,11 @@ def diffusion_task(arguments: argparse.Namespace, recipe: DiffusionRecipe, recor
         arguments.autoencoder, arguments.clip, recipe.network, recipe.schedule, device=recipe.loop.device
     )
     make_folder(arguments.out)
+    claim.take()
     return DiffusionTask(parts, recipe.data, records, arguments.out)
 
 
-TASKS: dict[str, Callable[[argparse.Namespace, Any, list[Record]], Task[Any]]] = {
+TASKS: dict[str, Callable[[argparse.Namespace, Any, list[Record], Claim], Task[Any]]] = {
     "autoencoder": autoencoder_task,
     "clip": clip_task,
     "diffusion": diffusion_task,
@@ -120,44 +130,60 @@ def make_folder(folder: Path) -> None:
         raise BadInput(f"--out {str(folder)!r} cannot be made a folder: {error.strerror}.") from error
 
 
-def turn(task: Task[Any], config: LoopConfig, folder: Path, recipe: str) -> dict[str, float]:
+def turn(task: Task[Any], config: LoopConfig, folder: Path, claim: Claim, recipe: str) -> dict[str, float]:
     """Train to the end, with a bar on a terminal and a line for each evaluation; returns the last figures.
 
-    Ctrl-C stops after the step that is under way, and saves.
+    Ctrl-C and SIGTERM stop after the step that is under way, and save.
     """
     from tqdm import tqdm
 
     from safelight.training.loop import train
+    from safelight.weights.files import beside
 
     make_folder(folder)
-    steps = train(task, config, folder)
-    (folder / "recipe.toml").write_text(recipe, "utf-8")
+    steps = train(task, config, folder, claim)
+    with beside(folder / "recipe.toml") as partial:
+        partial.write_text(recipe, "utf-8")
     latest: dict[str, float] = {}
     bar = tqdm(total=config.steps, desc="step", leave=False, disable=not sys.stderr.isatty(), file=sys.stderr)
-    with bar, interrupted_gently() as interrupted:
+    with bar, stopped_gently() as asked:
         for step in steps:
             bar.update(step.step - bar.n)
             latest = step.figures
             if step.step % config.evaluate_every == 0 or step.step in (1, config.steps):
                 figures = ", ".join(f"{name} {value:.4g}" for name, value in latest.items())
                 bar.write(f"step {step.step} of {step.total}: {figures}", file=sys.stderr)
-            if interrupted.is_set():
+            if asked:
                 steps.close()
-                raise KeyboardInterrupt
+                leave(asked[0], step.step)
     return latest
 
 
 @contextmanager
-def interrupted_gently() -> Iterator[Event]:
-    """An event that the first Ctrl-C sets; the second one interrupts at once."""
-    event = Event()
+def stopped_gently() -> Iterator[list[int]]:
+    """The signal that asks for an end, Ctrl-C's or SIGTERM, once it has come; a second one ends the process at once.
 
-    def note(*_: Any) -> None:
-        event.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    That does no harm: a run can be killed at any moment.
+    """
+    asked: list[int] = []
 
-    before = signal.signal(signal.SIGINT, note)
+    def note(number: int, _: Any) -> None:
+        asked.append(number)
+        for each in before:
+            signal.signal(each, signal.SIG_DFL)
+        os.write(2, b"safelight: saving after this step; once more leaves at once.\n")  # print is not for handlers
+
+    before = {each: signal.signal(each, note) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield event
+        yield asked
     finally:
-        signal.signal(signal.SIGINT, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def leave(number: int, step: int) -> None:
+    """Go as the signal asks, now that all is saved."""
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    print(f"safelight: terminated; step {step} is saved.", file=sys.stderr)
+    raise SystemExit(TERMINATED)

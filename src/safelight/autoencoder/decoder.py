@@ -5,34 +5,29 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from safelight.autoencoder.encoder import NORM_EPSILON, Middle
+from safelight.autoencoder.encoder import NORM_EPSILON, Middle, attention_or_nothing, residual_blocks
 from safelight.configs import AutoencoderConfig
 from safelight.layers.normalisation import GroupNorm
 from safelight.layers.resampling import Upsample
-from safelight.layers.residual import ResidualBlock
 
 
 class DecoderLevel(nn.Module):
-    """Residual blocks at one size; then, on every level but the finest, a doubling."""
+    """Residual blocks at one size, each with attention where the level has it; then a doubling, but on the finest."""
 
-    def __init__(self, in_channels: int, out_channels: int, *, blocks: int, groups: int, upsample: bool) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, *, blocks: int, groups: int, attends: bool, upsample: bool
+    ) -> None:
         super().__init__()
-        self.residual = nn.ModuleList(
-            ResidualBlock(
-                in_channels if i == 0 else out_channels,
-                out_channels,
-                embedding_width=0,
-                groups=groups,
-                norm_epsilon=NORM_EPSILON,
-            )
-            for i in range(blocks)
+        self.residual = residual_blocks(in_channels, out_channels, count=blocks, groups=groups)
+        self.attention = nn.ModuleList(
+            attention_or_nothing(out_channels, groups=groups, attends=attends) for _ in range(blocks)
         )
         self.upsample = Upsample(out_channels) if upsample else None
 
     def forward(self, x: Tensor) -> Tensor:
         """(b, in, h, w) -> (b, out, 2 h, 2 w), or the same size on the finest level."""
-        for block in self.residual:
-            x = block(x)
+        for block, attend in zip(self.residual, self.attention, strict=True):
+            x = attend(block(x))
         if self.upsample is not None:
             x = self.upsample(x, (2 * x.shape[2], 2 * x.shape[3]))
         return x
@@ -46,13 +41,14 @@ class Decoder(nn.Module):
         coarse_to_fine = config.channels[::-1]
         last = len(coarse_to_fine) - 1
         self.conv_in = nn.Conv2d(config.latent_channels, coarse_to_fine[0], 3, padding=1)
-        self.middle = Middle(coarse_to_fine[0], config.groups)
+        self.middle = Middle(coarse_to_fine[0], config)
         self.up = nn.ModuleList(
             DecoderLevel(
                 coarse_to_fine[max(i - 1, 0)],
                 coarse_to_fine[i],
                 blocks=config.blocks_per_level + 1,
                 groups=config.groups,
+                attends=config.attends(last - i),
                 upsample=i < last,
             )
             for i in range(len(coarse_to_fine))

@@ -11,16 +11,18 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from safelight.autoencoder.kl import Autoencoder
+from safelight.autoencoder.autoencoder import Autoencoder
+from safelight.autoencoder.pixels import Pixels
+from safelight.autoencoder.tiny import TinyAutoencoder
 
 SHADES = (-0.9, 0.0, 0.9)  # of red, green and blue: 27 flat colours
 POSITIONS = 4  # latents of 4 x 4
 
 
 @torch.no_grad()
-def latent_colours(autoencoder: Autoencoder) -> Callable[[Tensor], Tensor]:
+def latent_colours(autoencoder: Autoencoder | TinyAutoencoder | Pixels) -> Callable[[Tensor], Tensor]:
     """A function from unscaled latents (b, c, h, w) to small images (b, 3, h, w) in [-1, 1]."""
-    weight = autoencoder.latent_in.weight
+    weight = next(autoencoder.parameters(), torch.zeros(0))
     colours = torch.cartesian_prod(*[torch.tensor(SHADES)] * 3)
     side = POSITIONS * autoencoder.config.factor
     flat = colours[:, :, None, None].expand(-1, -1, side, side).to(weight)

@@ -18,12 +18,14 @@ class Conditioning:
     """One row for each picture of whatever the network takes; what it does not take is None.
 
     context: (b, n, d), read by cross-attention. beside: (b, c, h, w), joined to the latent's channels.
-    label: (b,) int64 or (b, d), told to the residual blocks along with the noise level.
+    label: (b,) int64 or (b, d), told to the residual blocks along with the noise level. guidance: (b,), the scale that
+    a network distilled from a guided one is to imitate (Meng et al. 2023).
     """
 
     context: Tensor | None = None
     beside: Tensor | None = None
     label: Tensor | None = None
+    guidance: Tensor | None = None
 
 
 def stacked(first: Tensor | Conditioning, *others: Tensor | Conditioning) -> Tensor | Conditioning:
@@ -33,7 +35,9 @@ def stacked(first: Tensor | Conditioning, *others: Tensor | Conditioning) -> Ten
     rows = {
         field.name: [getattr(each, field.name, None) for each in (first, *others)] for field in fields(Conditioning)
     }
-    return Conditioning(**{name: _joined(name, each) for name, each in rows.items() if any(x is not None for x in each)})
+    return Conditioning(
+        **{name: _joined(name, each) for name, each in rows.items() if any(x is not None for x in each)}
+    )
 
 
 def _joined(name: str, rows: list[Tensor | Conditioning | None]) -> Tensor:

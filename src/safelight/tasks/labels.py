@@ -1,4 +1,4 @@
-"""Models that read labels instead of text: none, a class, labelled boxes, a map (Rombach et al. 2022, sections 4.1-4.3)."""
+"""Models that read no text: from nothing, a class, labelled boxes, a map (Rombach et al. 2022, sections 4.1 to 4.3)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy
 import torch
 from torch.nn import functional
 
+from safelight.conditioning import box_tokens
 from safelight.diffusion.conditioning import Conditioning
 from safelight.diffusion.denoiser import Network
 from safelight.diffusion.guidance import conditioned, guided
@@ -13,6 +14,7 @@ from safelight.errors import BadInput
 from safelight.networks import Networks
 from safelight.run import Run
 from safelight.tasks.task import Drawing
+from safelight.text import BertEncoder
 
 
 def from_nothing(networks: Networks, run: Run, drawing: Drawing) -> Network:
@@ -40,10 +42,8 @@ def from_class(networks: Networks, run: Run, drawing: Drawing) -> Network:
 def from_boxes(networks: Networks, run: Run, drawing: Drawing) -> Network:
     """Labelled boxes, written as tokens, read by the text transformer."""
     encoder = networks.text_encoder
-    if run.request.boxes is None or encoder is None:
+    if run.request.boxes is None or not isinstance(encoder, BertEncoder):
         raise BadInput("This model draws a layout: it needs boxes, and a transformer that reads them among its parts.")
-    from safelight.conditioning import box_tokens
-
     tokens = box_tokens(run.request.boxes, encoder.config).to(networks.placement.device)
     return conditioned(networks.predict, encoder(tokens).float())
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
+from safelight.diffusion.conditioning import Conditioning
 from safelight.diffusion.denoiser import Network
-from safelight.diffusion.guidance import guided
+from safelight.diffusion.guidance import conditioned, guided
 from safelight.networks import Networks
 from safelight.run import Run
 from safelight.tasks.task import Drawing
 
 
 def from_text(networks: Networks, run: Run, drawing: Drawing) -> Network:
-    """The UNet steered from the negative prompt to the prompt."""
+    """The UNet steered from the negative prompt to the prompt; one distilled from a guided one is told the scale."""
     along, without = contexts(networks, run, drawing.prompt)
+    if networks.unet.config.guidance_width:
+        scale = torch.tensor([run.request.guidance_scale], device=along.device)
+        return conditioned(networks.predict, Conditioning(context=along, guidance=scale))
     return guided(networks.predict, along, without, run.request.guidance_scale, run.request.guidance_rescale)
 
 

@@ -14,6 +14,7 @@ from safelight.networks import Networks
 from safelight.run import Run
 from safelight.tasks.task import Drawing
 from safelight.tasks.text import contexts
+from safelight.text import clip_pixels
 
 
 def from_meaning(networks: Networks, run: Run, drawing: Drawing) -> Network:
@@ -39,8 +40,6 @@ def noisy_meaning(networks: Networks, run: Run, generator: torch.Generator) -> T
     level = run.request.noise_level or 0
     if level >= schedule.levels:
         raise BadInput(f"noise_level is {level}; this model was trained with 0 to {schedule.levels - 1}.")
-    from safelight.text import clip_pixels
-
     vector = networks.embedded(clip_pixels(run.source.picture, networks.image_encoder.config.size)[None])
     label = torch.tensor([level], device=vector.device)
     noise = networks.sample_noise(vector.shape, generator)

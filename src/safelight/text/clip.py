@@ -1,7 +1,7 @@
 """CLIP: a text encoder and an image encoder that meet in one space (Radford et al. 2021).
 
 Stable Diffusion reads only the text encoder's hidden states. The image encoder is there to train the text encoder,
-and to measure how well a picture agrees with its prompt.
+to measure how well a picture agrees with its prompt, and to tell an unCLIP model what a picture means.
 """
 
 from __future__ import annotations
@@ -88,6 +88,35 @@ class ImageEncoder(nn.Module):
         for layer in self.layers:
             x = layer(x, causal=False)
         return self.norm_out(x[:, 0])
+
+
+class ImageEmbedder(nn.Module):
+    """The image encoder with its projection: image -> one vector of the joint space, which unCLIP models read."""
+
+    def __init__(self, config: ImageEncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.image = ImageEncoder(config)
+        self.projection = nn.Linear(config.width, config.projection_width, bias=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(b, 3, size, size), normalised (`clip_pixels`) -> (b, projection_width), of any length."""
+        return self.projection(self.image(image))
+
+
+class TextEmbedder(nn.Module):
+    """The text encoder with its projection: token ids -> one vector of the joint space."""
+
+    def __init__(self, config: TextEncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.text = TextEncoder(config)
+        self.projection = nn.Linear(config.width, config.projection_width, bias=False)
+
+    def forward(self, token_ids: Tensor, end: Tensor) -> Tensor:
+        """(b, n) int64 and the position (b,) of each text's end token -> (b, projection_width), of any length."""
+        hidden = self.text(token_ids)
+        return self.projection(hidden[torch.arange(len(end), device=end.device), end])
 
 
 class CLIP(nn.Module):

@@ -7,12 +7,16 @@ pieces as they need, each between its own start and end token, and the UNet atte
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
+from safelight.text.bert import BertEncoder
 from safelight.text.clip import TextEncoder
 from safelight.text.tokenizer import Tokenizer
+
+AnyTextEncoder: TypeAlias = TextEncoder | BertEncoder
 
 
 def pieces(prompt: str, tokenizer: Tokenizer) -> list[list[int]]:
@@ -22,7 +26,7 @@ def pieces(prompt: str, tokenizer: Tokenizer) -> list[list[int]]:
     return [words[start : start + room] for start in range(0, len(words), room)] or [[]]
 
 
-def encode_prompts(prompts: Sequence[str], tokenizer: Tokenizer, encoder: TextEncoder) -> Tensor:
+def encode_prompts(prompts: Sequence[str], tokenizer: Tokenizer, encoder: AnyTextEncoder) -> Tensor:
     """Prompts -> (b, p * length, width), where p is the number of pieces of the longest.
 
     Shorter prompts are filled up with empty pieces, so that all can be compared by guidance.
@@ -33,9 +37,9 @@ def encode_prompts(prompts: Sequence[str], tokenizer: Tokenizer, encoder: TextEn
     return torch.cat(rows)
 
 
-def encode_pieces(runs: Sequence[Sequence[int]], tokenizer: Tokenizer, encoder: TextEncoder) -> Tensor:
+def encode_pieces(runs: Sequence[Sequence[int]], tokenizer: Tokenizer, encoder: AnyTextEncoder) -> Tensor:
     """Runs of word ids -> (1, len(runs) * length, width)."""
     framed = [tokenizer.framed(run) for run in runs]
-    device = encoder.token_embedding.weight.device
+    device = next(encoder.parameters()).device
     hidden = encoder(torch.tensor(framed, device=device))
     return hidden.reshape(1, -1, hidden.shape[-1])

@@ -9,7 +9,7 @@ from safelight.configs import Attention, UNetConfig
 from safelight.errors import BadInput
 from safelight.layers.attention import SpatialSelfAttention
 from safelight.layers.resampling import Downsample, Upsample
-from safelight.layers.residual import ResidualBlock
+from safelight.layers.residual import ResidualBlock, ResidualDownsample, ResidualUpsample
 from safelight.unet.transformer import SpatialTransformer
 
 
@@ -38,7 +38,7 @@ class DownLevel(nn.Module):
             Block(config, before if i == 0 else width, width, config.attention[level], config.heads[level])
             for i in range(config.blocks_per_level)
         )
-        self.downsample = Downsample(width) if level < len(config.channels) - 1 else None
+        self.downsample = halving(config, width) if level < len(config.channels) - 1 else None
 
     def forward(self, x: Tensor, embedding: Tensor, context: Tensor | None) -> list[Tensor]:
         """(b, in, h, w) -> all feature maps of the level; the last one goes on."""
@@ -47,7 +47,7 @@ class DownLevel(nn.Module):
             x = block(x, embedding, context)
             kept.append(x)
         if self.downsample is not None:
-            kept.append(self.downsample(x))
+            kept.append(halve(self.downsample, x, embedding))
         return kept
 
 
@@ -85,7 +85,7 @@ class UpLevel(nn.Module):
             )
             for i in range(last + 1)
         )
-        self.upsample = Upsample(width) if level > 0 else None
+        self.upsample = doubling(config, width) if level > 0 else None
 
     def forward(self, x: Tensor, skips: list[Tensor], embedding: Tensor, context: Tensor | None) -> Tensor:
         """(b, c, h, w) -> (b, c, 2 h, 2 w), or the same size on the finest level; takes its share off `skips`' end."""
@@ -93,19 +93,46 @@ class UpLevel(nn.Module):
             x = block(torch.cat([x, skips.pop()], dim=1), embedding, context)
         if self.upsample is not None:
             height, width = skips[-1].shape[-2:]
-            x = self.upsample(x, (height, width))
+            x = double(self.upsample, x, embedding, (height, width))
         return x
 
 
-def residual_block(config: UNetConfig, in_channels: int, out_channels: int) -> ResidualBlock:
+def residual_block(
+    config: UNetConfig, in_channels: int, out_channels: int, kind: type[ResidualBlock] = ResidualBlock
+) -> ResidualBlock:
     """A residual block of this UNet; the embedding is four times as wide as the finest level."""
-    return ResidualBlock(
+    return kind(
         in_channels,
         out_channels,
         embedding_width=4 * config.channels[0],
         groups=config.groups,
         norm_epsilon=config.norm_epsilon,
+        modulation=config.modulation,
     )
+
+
+def halving(config: UNetConfig, channels: int) -> nn.Module:
+    """What halves the size between two levels."""
+    if config.resampling == "residual":
+        return residual_block(config, channels, channels, ResidualDownsample)
+    return Downsample(channels)
+
+
+def halve(layer: nn.Module, x: Tensor, embedding: Tensor) -> Tensor:
+    """Apply a halving of either kind: (b, c, h, w) -> (b, c, h / 2, w / 2)."""
+    return layer(x, embedding) if isinstance(layer, ResidualDownsample) else layer(x)
+
+
+def doubling(config: UNetConfig, channels: int) -> nn.Module:
+    """What doubles the size between two levels."""
+    if config.resampling == "residual":
+        return residual_block(config, channels, channels, ResidualUpsample)
+    return Upsample(channels)
+
+
+def double(layer: nn.Module, x: Tensor, embedding: Tensor, size: tuple[int, int]) -> Tensor:
+    """Apply a doubling of either kind: (b, c, h, w) -> (b, c, *size)."""
+    return layer(x, embedding, size) if isinstance(layer, ResidualUpsample) else layer(x, size)
 
 
 def attention_layer(config: UNetConfig, channels: int, attention: Attention, heads: int) -> nn.Module:
@@ -121,6 +148,7 @@ def attention_layer(config: UNetConfig, channels: int, attention: Attention, hea
         depth=config.transformer_depth,
         groups=config.groups,
         projection=config.projection,
+        attention=attention,
     )
 
 

@@ -6,6 +6,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
+from safelight.configs import Attention as Kind
 from safelight.configs import Projection
 from safelight.layers.attention import Attention
 from safelight.layers.normalisation import GroupNorm
@@ -28,12 +29,17 @@ class GatedPerceptron(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Self-attention, cross-attention to the conditioning, perceptron; each normalised first and added."""
+    """Self-attention, cross-attention to the conditioning, perceptron; each normalised first and added.
 
-    def __init__(self, width: int, *, context_width: int, heads: int) -> None:
+    Where `attention` is "only_cross", what stands for self-attention reads the conditioning too (the x4 upscaler).
+    """
+
+    def __init__(self, width: int, *, context_width: int, heads: int, attention: Kind) -> None:
         super().__init__()
+        self.only_cross = attention == "only_cross"
+        own_width = context_width if self.only_cross else width
         self.norm1 = nn.LayerNorm(width)
-        self.self_attention = Attention(width, context_width=width, heads=heads, input_bias=False)
+        self.self_attention = Attention(width, context_width=own_width, heads=heads, input_bias=False)
         self.norm2 = nn.LayerNorm(width)
         self.cross_attention = Attention(width, context_width=context_width, heads=heads, input_bias=False)
         self.norm3 = nn.LayerNorm(width)
@@ -42,7 +48,7 @@ class TransformerBlock(nn.Module):
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         """(b, n, width), (b, m, context_width) -> (b, n, width)."""
         normalised = self.norm1(x)
-        x = x + self.self_attention(normalised, normalised)
+        x = x + self.self_attention(normalised, context if self.only_cross else normalised)
         x = x + self.cross_attention(self.norm2(x), context)
         return x + self.perceptron(self.norm3(x))
 
@@ -51,7 +57,15 @@ class SpatialTransformer(nn.Module):
     """Transformer blocks over the positions of a feature map, with a projection on either side."""
 
     def __init__(
-        self, channels: int, *, context_width: int, heads: int, depth: int, groups: int, projection: Projection
+        self,
+        channels: int,
+        *,
+        context_width: int,
+        heads: int,
+        depth: int,
+        groups: int,
+        projection: Projection,
+        attention: Kind,
     ) -> None:
         super().__init__()
         self.norm = GroupNorm(groups, channels, eps=NORM_EPSILON)
@@ -59,7 +73,8 @@ class SpatialTransformer(nn.Module):
         self.linear = projection == "linear"
         self.project_in = nn.Linear(channels, channels) if self.linear else nn.Conv2d(channels, channels, 1)
         self.blocks = nn.ModuleList(
-            TransformerBlock(channels, context_width=context_width, heads=heads) for _ in range(depth)
+            TransformerBlock(channels, context_width=context_width, heads=heads, attention=attention)
+            for _ in range(depth)
         )
         self.project_out = nn.Linear(channels, channels) if self.linear else nn.Conv2d(channels, channels, 1)
 

@@ -1,4 +1,4 @@
-"""KL autoencoders from and to their folders in the diffusers layout."""
+"""Autoencoders, KL and VQ, from and to their folders in the diffusers layout."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from safelight.weights.network_folder import DIFFUSERS, load_network, read_confi
 
 
 def load_autoencoder(folder: Path | str, dtype: torch.dtype | None = None, variant: str | None = None) -> Autoencoder:
-    """A KL autoencoder (AutoencoderKL).
+    """An autoencoder (AutoencoderKL, VQModel).
 
     dtype: None keeps the file's. variant: "fp16" reads the file of that name. Raises BadCheckpoint.
     """
@@ -22,5 +22,5 @@ def load_autoencoder(folder: Path | str, dtype: torch.dtype | None = None, varia
 
 
 def save_autoencoder(folder: Path | str, autoencoder: Autoencoder) -> None:
-    """Write a KL autoencoder; raises BadInput."""
+    """Write an autoencoder; raises BadInput."""
     save_network(folder, write_autoencoder_config(autoencoder.config), DIFFUSERS, autoencoder, AUTOENCODER_KEYS)

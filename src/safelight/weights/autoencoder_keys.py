@@ -1,4 +1,4 @@
-"""The names of diffusers' AutoencoderKL."""
+"""The names of diffusers' AutoencoderKL and VQModel."""
 
 from __future__ import annotations
 
@@ -22,17 +22,22 @@ AUTOENCODER_KEYS = KeyTable(
     rows=(
         *_ends("encoder"),
         *under("encoder.down.#.residual.#", "encoder.down_blocks.#.resnets.#", RESIDUAL),
+        *under("encoder.down.#.attention.#", "encoder.down_blocks.#.attentions.#", SELF_ATTENTION),
         ("encoder.down.#.downsample.conv", "encoder.down_blocks.#.downsamplers.0.conv"),
         *_middle("encoder"),
         ("moments", "quant_conv"),
+        ("codebook.entries", "quantize.embedding"),
         ("latent_in", "post_quant_conv"),
         *_middle("decoder"),
         *under("decoder.up.#.residual.#", "decoder.up_blocks.#.resnets.#", RESIDUAL),
+        *under("decoder.up.#.attention.#", "decoder.up_blocks.#.attentions.#", SELF_ATTENTION),
         ("decoder.up.#.upsample.conv", "decoder.up_blocks.#.upsamplers.0.conv"),
         *_ends("decoder"),
     ),
     older=(
+        *under("encoder.down.#.attention.#", "encoder.down_blocks.#.attentions.#", OLDER_SELF_ATTENTION),
         *under("encoder.middle.attention", "encoder.mid_block.attentions.0", OLDER_SELF_ATTENTION),
+        *under("decoder.up.#.attention.#", "decoder.up_blocks.#.attentions.#", OLDER_SELF_ATTENTION),
         *under("decoder.middle.attention", "decoder.mid_block.attentions.0", OLDER_SELF_ATTENTION),
     ),
 )

@@ -89,6 +89,16 @@ def write_image_config(config: ImageEncoderConfig) -> dict[str, Any]:
     }
 
 
+def write_text_embedder_config(config: TextEncoderConfig) -> dict[str, Any]:
+    """The config.json of a CLIPTextModelWithProjection."""
+    return {**write_text_config(config), "architectures": ["CLIPTextModelWithProjection"]}
+
+
+def write_image_embedder_config(config: ImageEncoderConfig) -> dict[str, Any]:
+    """The config.json of a CLIPVisionModelWithProjection."""
+    return {**write_image_config(config), "architectures": ["CLIPVisionModelWithProjection"]}
+
+
 def write_clip_config(text: TextEncoderConfig, image: ImageEncoderConfig) -> dict[str, Any]:
     """The config.json of a CLIPModel."""
     inner = {"text_config": write_text_config(text), "vision_config": write_image_config(image)}

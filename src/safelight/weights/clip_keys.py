@@ -1,4 +1,4 @@
-"""The names of transformers' CLIPTextModel, CLIPVisionModel and CLIPModel.
+"""The names of transformers' CLIPTextModel, CLIPVisionModel (both also with projection) and CLIPModel.
 
 transformers 5 leaves out the first step (`text_model.`, `vision_model.`) where an encoder stands alone; all published
 weights have it and every version reads it, so that is the form written.
@@ -49,6 +49,16 @@ TEXT_ENCODER_KEYS = KeyTable(rows=_inside("text_model", TEXT), older=TEXT, ignor
 
 IMAGE_ENCODER_KEYS = KeyTable(
     rows=_inside("vision_model", IMAGE), older=IMAGE, ignored=(*IMAGE_POSITIONS, "visual_projection")
+)
+
+TEXT_EMBEDDER_KEYS = KeyTable(
+    rows=(*under("text", "text_model", TEXT), ("projection", "text_projection")),
+    ignored=TEXT_POSITIONS,
+)
+
+IMAGE_EMBEDDER_KEYS = KeyTable(
+    rows=(*under("image", "vision_model", IMAGE), ("projection", "visual_projection")),
+    ignored=IMAGE_POSITIONS,
 )
 
 CLIP_KEYS = KeyTable(

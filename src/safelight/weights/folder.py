@@ -1,4 +1,4 @@
-"""A whole text-to-image model as a folder in the layout of diffusers' StableDiffusionPipeline."""
+"""A whole model as a folder in the layout of a diffusers pipeline: Stable Diffusion's, and its family's."""
 
 from __future__ import annotations
 
@@ -8,21 +8,52 @@ from typing import Any
 
 import torch
 
+from safelight.autoencoder import Autoencoder, Pixels, TinyAutoencoder
 from safelight.errors import BadCheckpoint
-from safelight.text import Tokenizer
+from safelight.text import BertEncoder, Tokenizer
 from safelight.weights.autoencoder import load_autoencoder, save_autoencoder
-from safelight.weights.clip import load_text_encoder, save_text_encoder
+from safelight.weights.bert import load_bert, save_bert
+from safelight.weights.clip import load_image_embedder, load_text_encoder, save_image_embedder, save_text_encoder
+from safelight.weights.conditioners import (
+    load_class_embedder,
+    load_embedding_statistics,
+    load_rescaler,
+    save_class_embedder,
+    save_embedding_statistics,
+    save_rescaler,
+)
 from safelight.weights.fields import Fields
 from safelight.weights.files import write_json
 from safelight.weights.fit import check_fit
-from safelight.weights.model_index import NAME, check_model_index, write_model_index
+from safelight.weights.model_index import BY_SCHEDULE, NAME, read_model_index, write_model_index
 from safelight.weights.parts import Parts
-from safelight.weights.schedule import load_schedule, save_schedule
+from safelight.weights.schedule import load_schedule, save_noise_schedule, save_schedule
 from safelight.weights.schedule_config import CLASS as SCHEDULER
+from safelight.weights.tiny_autoencoder import load_tiny_autoencoder, save_tiny_autoencoder
 from safelight.weights.unet import load_unet, save_unet
 from safelight.weights.whole_folder import whole_folder
 
 __all__ = ["Parts", "open_folder", "save_folder"]
+
+Load = Callable[[Path, torch.dtype | None, str | None], Any]
+
+# The class that wrote a sub-folder -> what opens it.
+LOADERS: dict[str, Load] = {
+    "AutoencoderKL": load_autoencoder,
+    "AutoencoderTiny": load_tiny_autoencoder,
+    "CLIPTextModel": load_text_encoder,
+    "CLIPTextModelWithProjection": load_text_encoder,
+    "CLIPTokenizer": lambda folder, dtype, variant: Tokenizer.load(folder),
+    "CLIPTokenizerFast": lambda folder, dtype, variant: Tokenizer.load(folder),
+    "CLIPVisionModelWithProjection": load_image_embedder,
+    "ClassEmbedder": load_class_embedder,
+    "LDMBertModel": load_bert,
+    "Rescaler": load_rescaler,
+    "StableUnCLIPImageNormalizer": load_embedding_statistics,
+    "UNet2DConditionModel": load_unet,
+    "UNet2DModel": load_unet,
+    "VQModel": load_autoencoder,
+}
 
 
 def open_folder(path: Path | str, dtype: torch.dtype | None = None, variant: str | None = None) -> Parts:
@@ -34,39 +65,82 @@ def open_folder(path: Path | str, dtype: torch.dtype | None = None, variant: str
     path = Path(path)
     if not path.is_dir():
         raise BadCheckpoint(f"{str(path)!r} is no folder; a model in this layout is a folder with {NAME}.")
-    check_model_index(Fields.read(path / NAME))
-    loaders: dict[str, Callable[[], Any]] = {
-        "tokenizer": lambda: Tokenizer.load(path / "tokenizer"),
-        "text_encoder": lambda: load_text_encoder(path / "text_encoder", dtype, variant),
-        "unet": lambda: load_unet(path / "unet", dtype, variant),
-        "autoencoder": lambda: load_autoencoder(path / "vae", dtype, variant),
-        "schedule": lambda: load_schedule(path / "scheduler"),
-    }
     loaded: dict[str, Any] = {}
     faults: list[str] = []
-    for name, load in loaders.items():
+    for slot, (folder, kind) in read_model_index(Fields.read(path / NAME)).items():
         try:
-            loaded[name] = load()
+            if slot in BY_SCHEDULE:
+                loaded[slot] = load_schedule(path / folder)
+            else:
+                loaded[slot] = LOADERS[kind](path / folder, dtype, variant)
         except BadCheckpoint as error:
             faults.append(str(error))
     if faults:
         raise BadCheckpoint("\n".join(faults))
-    parts = Parts(**loaded)
+    parts = Parts(**{"autoencoder": Pixels(), **loaded})
     check_fit(parts)
     return parts
 
 
 def save_folder(path: Path | str, parts: Parts) -> None:
-    """Write a model that diffusers' StableDiffusionPipeline.from_pretrained opens, whole or not at all.
+    """Write a model that diffusers' pipelines open, whole or not at all.
 
     Raises BadInput where the parts do not fit together or cannot be said in this layout, where the disk refuses, and
     for a folder that holds something else.
     """
     check_fit(parts)
     with whole_folder(Path(path), mark=NAME) as partial:
-        parts.tokenizer.save(partial / "tokenizer")
-        save_text_encoder(partial / "text_encoder", parts.text_encoder)
-        save_unet(partial / "unet", parts.unet)
-        save_autoencoder(partial / "vae", parts.autoencoder)
-        save_schedule(partial / "scheduler", parts.schedule)
-        write_json(partial / NAME, write_model_index(parts.unet.config, SCHEDULER))
+        written = {}
+        for folder, (kind, save) in _savers(parts).items():
+            save(partial / folder)
+            written[folder] = kind
+        write_json(partial / NAME, write_model_index(parts, written))
+
+
+Save = Callable[[Path], None]
+
+
+def _savers(parts: Parts) -> dict[str, tuple[str, Save]]:
+    """Sub-folder -> (the class that reads it, what writes it), for the parts that there are."""
+    unet, autoencoder, text, tokenizer = parts.unet, parts.autoencoder, parts.text_encoder, parts.tokenizer
+    kind = "UNet2DConditionModel" if unet.config.reads_context else "UNet2DModel"
+    savers: dict[str, tuple[str, Save]] = {
+        "unet": (kind, lambda folder: save_unet(folder, unet)),
+        "scheduler": (SCHEDULER, lambda folder: save_schedule(folder, parts.schedule)),
+    }
+    if isinstance(autoencoder, TinyAutoencoder):
+        savers["vae"] = ("AutoencoderTiny", lambda folder: save_tiny_autoencoder(folder, autoencoder))
+    elif isinstance(autoencoder, Autoencoder):
+        older = isinstance(text, BertEncoder) or text is None
+        kind = "VQModel" if autoencoder.config.codes else "AutoencoderKL"
+        savers["vqvae" if older else "vae"] = (kind, lambda folder: save_autoencoder(folder, autoencoder))
+    if tokenizer is not None:
+        savers["tokenizer"] = ("CLIPTokenizer", tokenizer.save)
+    if isinstance(text, BertEncoder):
+        savers["bert"] = ("LDMBertModel", lambda folder: save_bert(folder, text))
+    elif text is not None:
+        savers["text_encoder"] = ("CLIPTextModel", lambda folder: save_text_encoder(folder, text))
+    return savers | _other_savers(parts)
+
+
+def _other_savers(parts: Parts) -> dict[str, tuple[str, Save]]:
+    """Of what is shown beside text."""
+    savers: dict[str, tuple[str, Save]] = {}
+    if (classes := parts.class_embedder) is not None:
+        savers["class_embedder"] = ("ClassEmbedder", lambda folder: save_class_embedder(folder, classes))
+    if (rescaler := parts.rescaler) is not None:
+        savers["rescaler"] = ("Rescaler", lambda folder: save_rescaler(folder, rescaler))
+    if (images := parts.image_encoder) is not None:
+        savers["image_encoder"] = (
+            "CLIPVisionModelWithProjection",
+            lambda folder: save_image_embedder(folder, images),
+        )
+    if (statistics := parts.embedding_statistics) is not None:
+        savers["image_normalizer"] = (
+            "StableUnCLIPImageNormalizer",
+            lambda folder: save_embedding_statistics(folder, statistics),
+        )
+    if (schedule := parts.noise_schedule) is not None:
+        name = "low_res_scheduler" if parts.image_encoder is None else "image_noising_scheduler"
+        savers[name] = ("DDPMScheduler", lambda folder: save_noise_schedule(folder, schedule))
+    return savers

@@ -1,55 +1,111 @@
-"""model_index.json: which parts a folder in the diffusers layout has, and which class opens each."""
+"""model_index.json: which parts a folder in the diffusers layout has, and which class wrote each."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from safelight.configs import UNetConfig
 from safelight.errors import BadCheckpoint
 from safelight.weights.fields import Fields
+from safelight.weights.parts import Parts, TaskName
 
 NAME = "model_index.json"
 
-# Each sub-folder that we read, and the classes that may have written it; any scheduler will do.
-CLASSES: dict[str, tuple[str, ...]] = {
-    "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
-    "text_encoder": ("CLIPTextModel", "CLIPTextModelWithProjection"),
-    "unet": ("UNet2DConditionModel",),
-    "vae": ("AutoencoderKL",),
-    "scheduler": (),
+# Each sub-folder that we read: the slot of Parts that it fills, and the classes that may have written it. A scheduler
+# may be of any class. VQ autoencoders lie in `vqvae`, the paper's text encoder in `bert`.
+FOLDERS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "tokenizer": ("tokenizer", ("CLIPTokenizer", "CLIPTokenizerFast", "BertTokenizer", "BertTokenizerFast")),
+    "text_encoder": ("text_encoder", ("CLIPTextModel", "CLIPTextModelWithProjection")),
+    "bert": ("text_encoder", ("LDMBertModel",)),
+    "unet": ("unet", ("UNet2DConditionModel", "UNet2DModel")),
+    "vae": ("autoencoder", ("AutoencoderKL", "AutoencoderTiny", "VQModel")),
+    "vqvae": ("autoencoder", ("AutoencoderKL", "VQModel")),
+    "scheduler": ("schedule", ()),
+    "low_res_scheduler": ("noise_schedule", ()),
+    "image_noising_scheduler": ("noise_schedule", ()),
+    "image_encoder": ("image_encoder", ("CLIPVisionModelWithProjection",)),
+    "image_normalizer": ("embedding_statistics", ("StableUnCLIPImageNormalizer",)),
+    # Ours: diffusers has no pipeline for the models that have them.
+    "class_embedder": ("class_embedder", ("ClassEmbedder",)),
+    "rescaler": ("rescaler", ("Rescaler",)),
+}
+# Where a class lives that is not in diffusers' own top: a library, or the folder of one of its pipelines.
+LIBRARIES = {
+    "BertTokenizer": "transformers",
+    "CLIPTextModel": "transformers",
+    "CLIPTokenizer": "transformers",
+    "CLIPVisionModelWithProjection": "transformers",
+    "ClassEmbedder": "safelight",
+    "LDMBertModel": "latent_diffusion",
+    "Rescaler": "safelight",
+    "StableUnCLIPImageNormalizer": "stable_diffusion",
 }
 # Parts that a folder may have and that make no picture.
-UNUSED = {"safety_checker", "feature_extractor", "image_encoder", "depth_estimator", "watermarker"}
+UNUSED = {"safety_checker", "feature_extractor", "depth_estimator", "watermarker"}
+VERSION = "0.30.0"  # of diffusers, whose layout this is; its inpainting pipeline opens nothing without one
+BY_SCHEDULE = ("schedule", "noise_schedule")
 
-# How many channels the UNet takes beside the latent's own 4 tells what else it is shown.
-PIPELINES = {4: "StableDiffusionInstructPix2PixPipeline", 5: "StableDiffusionInpaintPipeline"}
+# The pipeline of diffusers that draws what each task draws. Where it has none, any reader of parts will do.
+PIPELINES: dict[TaskName, str] = {
+    "text": "StableDiffusionPipeline",
+    "inpainting": "StableDiffusionInpaintPipeline",
+    "depth": "StableDiffusionDepth2ImgPipeline",
+    "instruction": "StableDiffusionInstructPix2PixPipeline",
+    "upscaling": "StableDiffusionUpscalePipeline",
+    "variation": "StableUnCLIPImg2ImgPipeline",
+    "unconditional": "LDMPipeline",
+    "restoration": "LDMSuperResolutionPipeline",
+}
+SAFETY = ("text", "inpainting", "instruction", "upscaling")  # pipelines that ask for a safety checker
 
 
-def check_model_index(fields: Fields) -> None:
-    """Raise BadCheckpoint for a model that is not made of the parts of Stable Diffusion."""
-    parts = {name: value for name, value in fields.values.items() if isinstance(value, list) and any(value)}
-    if missing := sorted(CLASSES.keys() - parts.keys()):
-        raise BadCheckpoint(f"{fields.source!r} names no {', '.join(missing)}; needed: {', '.join(CLASSES)}.")
-    if unknown := sorted(parts.keys() - CLASSES.keys() - UNUSED):
+def read_model_index(fields: Fields) -> dict[str, tuple[str, str]]:
+    """Slot of Parts -> (sub-folder, class); raises BadCheckpoint for a model that is not made of parts that we have."""
+    named = {name: value for name, value in fields.values.items() if isinstance(value, list) and any(value)}
+    if "image_normalizer" not in named:
+        named.pop("image_encoder", None)  # an adapter's, or a safety checker's: this model draws without it
+    if unknown := sorted(named.keys() - FOLDERS.keys() - UNUSED):
         raise BadCheckpoint(
             f"{fields.source!r} is a {fields.values.get('_class_name')} with {', '.join(unknown)}; allowed parts: "
-            f"{', '.join([*CLASSES, *sorted(UNUSED)])}."
+            f"{', '.join([*FOLDERS, *sorted(UNUSED)])}."
         )
-    for name, allowed in CLASSES.items():
-        if allowed and parts[name][-1] not in allowed:
-            raise fields.wrong(name, f"allowed classes: {', '.join(allowed)}")
+    found: dict[str, tuple[str, str]] = {}
+    for name, (slot, classes) in FOLDERS.items():
+        if name not in named:
+            continue
+        if classes and named[name][-1] not in classes:
+            raise fields.wrong(name, f"allowed classes: {', '.join(classes)}")
+        if slot in found:
+            raise BadCheckpoint(
+                f"{fields.source!r} names both {found[slot][0]} and {name}; only one of them can be used."
+            )
+        found[slot] = (name, str(named[name][-1]))
+    _check_complete(fields, found)
+    return found
 
 
-def write_model_index(unet: UNetConfig, scheduler: str) -> dict[str, Any]:
-    """The model_index.json of a folder whose five parts are ours."""
-    return {
-        "_class_name": PIPELINES.get(unet.in_channels - unet.out_channels, "StableDiffusionPipeline"),
-        "feature_extractor": [None, None],
-        "requires_safety_checker": False,
-        "safety_checker": [None, None],
-        "scheduler": ["diffusers", scheduler],
-        "text_encoder": ["transformers", "CLIPTextModel"],
-        "tokenizer": ["transformers", "CLIPTokenizer"],
-        "unet": ["diffusers", "UNet2DConditionModel"],
-        "vae": ["diffusers", "AutoencoderKL"],
-    }
+def _check_complete(fields: Fields, found: Mapping[str, tuple[str, str]]) -> None:
+    needed = {"unet": "unet", "schedule": "scheduler"}
+    if "tokenizer" in found:
+        needed["text_encoder"] = "text_encoder or bert"
+    elif found.get("text_encoder", ("", ""))[0] == "text_encoder":
+        needed["tokenizer"] = "tokenizer"
+    if "tokenizer" in found or "text_encoder" in found:
+        needed["autoencoder"] = "vae or vqvae"
+    if missing := [name for slot, name in needed.items() if slot not in found]:
+        raise BadCheckpoint(f"{fields.source!r} names no {', '.join(missing)}; a model like this needs it.")
+
+
+def write_model_index(parts: Parts, written: Mapping[str, str]) -> dict[str, Any]:
+    """The model_index.json of a folder whose sub-folders `written` gives with their classes."""
+    task = parts.task
+    index: dict[str, Any] = {"_class_name": PIPELINES.get(task, "DiffusionPipeline"), "_diffusers_version": VERSION}
+    if task == "text" and "bert" in written:
+        index["_class_name"] = "LDMTextToImagePipeline"
+    if task == "unconditional" and "vqvae" not in written:
+        index["_class_name"] = "DDPMPipeline"
+    if task in SAFETY and "bert" not in written:
+        index |= {"feature_extractor": [None, None], "safety_checker": [None, None], "requires_safety_checker": False}
+    for name, kind in sorted(written.items()):
+        index[name] = [LIBRARIES.get(kind, "diffusers"), kind]
+    return index

@@ -39,7 +39,9 @@ def load_network(
     Raises BadCheckpoint.
     """
     file, tensors = read_weights(Path(folder), stem, variant)
-    return load_strictly(part, build, table, file, tensors, dtype)
+    network = load_strictly(part, build, table, file, tensors, dtype=None)
+    del tensors  # so that each leaves memory once it is converted
+    return network if dtype is None else network.to(dtype)
 
 
 def save_network(folder: Path | str, config: Mapping[str, Any], stem: str, network: nn.Module, table: KeyTable) -> None:

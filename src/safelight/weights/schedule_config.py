@@ -82,7 +82,7 @@ def write_schedule_config(config: ScheduleConfig) -> dict[str, Any]:
 
 
 def write_noise_config(config: ScheduleConfig) -> dict[str, Any]:
-    """The scheduler_config.json of a scheduler that only adds noise: to an upscaler's picture, to a vector's meaning."""
+    """The scheduler_config.json of one that only adds noise: to an upscaler's picture, to a picture's vector."""
     wanted = ("beta_end", "beta_schedule", "beta_start", "num_train_timesteps", "prediction_type", "trained_betas")
     law = write_schedule_config(config)
     return {"_class_name": "DDPMScheduler", **{name: law[name] for name in wanted}, "clip_sample": False}

@@ -1,27 +1,39 @@
 """UNetConfig to and from the config.json of diffusers' UNet2DModel: a UNet that reads no text.
 
-`attention_head_dim` is here what it says: the width of one head, the same on all levels.
+`attention_head_dim` is here what it says: the width of one head, the same on all levels. Levels without attention say
+by their names how they are resized, those with attention by `downsample_type` and `upsample_type`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from safelight.configs import Attention, UNetConfig
+from safelight.configs import Attention, Resampling, UNetConfig
 from safelight.errors import BadInput
 from safelight.weights.fields import Fields
-from safelight.weights.unet_blocks import read_block_types, read_shared, write_block_types, write_shared
+from safelight.weights.unet_blocks import (
+    Level,
+    Names,
+    named,
+    read_block_types,
+    read_shared,
+    write_block_types,
+    write_shared,
+)
 
 CLASS = "UNet2DModel"
-KINDS: dict[Attention, str] = {"none": "", "self": "Attn"}
+WITHOUT_ATTENTION: dict[Level, Names] = {
+    ("none", "conv"): ("DownBlock2D", "UpBlock2D"),
+    ("none", "residual"): ("ResnetDownsampleBlock2D", "ResnetUpsampleBlock2D"),
+}
+WITH_ATTENTION: Names = ("AttnDownBlock2D", "AttnUpBlock2D")
+RESAMPLINGS: dict[str, Resampling] = {"conv": "conv", "resnet": "residual"}
 MIDDLES: dict[bool, Attention] = {True: "self", False: "none"}
 
 ONLY: dict[str, tuple[Any, ...]] = {
     "_class_name": (CLASS,),
     "mid_block_type": ("UNetMidBlock2D",),
-    "downsample_type": ("conv",),
-    "upsample_type": ("conv",),
-    "attn_norm_num_groups": (None,),
+    "class_embed_type": (None,),
 }
 
 
@@ -29,33 +41,58 @@ def read_unconditional_unet_config(fields: Fields) -> UNetConfig:
     """The configuration that a config.json describes; raises BadCheckpoint for what we do not have."""
     fields.only(ONLY)
     shared = read_shared(fields, in_channels=3, channels=(224, 448, 672, 896))
-    attention = read_block_types(
-        fields, ("DownBlock2D",) + ("AttnDownBlock2D",) * 3, ("AttnUpBlock2D",) * 3 + ("UpBlock2D",), KINDS
+    attending = fields.choice("downsample_type", "conv", RESAMPLINGS)
+    if fields.choice("upsample_type", "conv", RESAMPLINGS) != attending:
+        raise fields.wrong("upsample_type", "it must be the same as downsample_type")
+    attention, resampling = read_block_types(
+        fields,
+        ("DownBlock2D",) + ("AttnDownBlock2D",) * 3,
+        ("AttnUpBlock2D",) * 3 + ("UpBlock2D",),
+        WITHOUT_ATTENTION | {("self", attending): WITH_ATTENTION},
     )
     middle: Attention = fields.choice("add_attention", True, MIDDLES)
     if len(attention) != len(shared["channels"]):
         raise fields.wrong("down_block_types", f"it needs {len(shared['channels'])} entries, as block_out_channels")
+    _check_middle_norm(fields, shared, middle)
     return fields.build(
         UNetConfig,
         **shared,
         attention=attention,
         middle_attention=middle,
+        resampling=resampling,
         heads=_read_heads(fields, shared["channels"], (*attention[:-1], _either(attention[-1], middle))),
     )
 
 
 def write_unconditional_unet_config(config: UNetConfig) -> dict[str, Any]:
     """The config.json that diffusers reads; raises BadInput for a UNet that this layout cannot say."""
-    down, up = write_block_types(config.attention, KINDS)
+    for name in ("class_vector", "guidance_width"):
+        if getattr(config, name):
+            raise BadInput(
+                f"UNetConfig.{name} is {getattr(config, name)} in a UNet without cross-attention; diffusers' {CLASS} "
+                "has no such input."
+            )
+    down, up = write_block_types(config, WITHOUT_ATTENTION | {("self", config.resampling): WITH_ATTENTION})
+    resampling = named(RESAMPLINGS, config.resampling)
     return {
         "_class_name": CLASS,
         **write_shared(config),
         "add_attention": config.middle_attention == "self",
         "attention_head_dim": _written_head_width(config),
+        "attn_norm_num_groups": config.groups,
         "down_block_types": down,
+        "downsample_type": resampling,
         "mid_block_type": "UNetMidBlock2D",
         "up_block_types": up,
+        "upsample_type": resampling,
     }
+
+
+def _check_middle_norm(fields: Fields, shared: dict[str, Any], middle: Attention) -> None:
+    """The middle's attention must be normalised: there "scale_shift" leaves its norm out unless groups are given."""
+    allowed = (shared["groups"],) if shared["modulation"] == "scale_and_shift" else (None, shared["groups"])
+    if middle == "self" and fields.values.get("attn_norm_num_groups") not in allowed:
+        raise fields.wrong("attn_norm_num_groups", f"it must be {shared['groups']}, as norm_num_groups")
 
 
 def _either(level: Attention, middle: Attention) -> Attention:

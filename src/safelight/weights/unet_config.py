@@ -3,8 +3,9 @@
 A UNet without cross-attention is a UNet2DModel there: see unconditional_unet_config.py.
 
 What that layout calls `attention_head_dim` is the number of heads wherever a transformer stands, and the width of one
-head in its blocks of self-attention; there the up path also reads the list in the order of the down path. We follow
-what its code does, not its names.
+head in its blocks of self-attention; there the up path also reads the list in the order of the down path. Its
+`only_cross_attention` never reaches the middle, nor levels without cross-attention. We follow what its code does, not
+its names.
 """
 
 from __future__ import annotations
@@ -14,16 +15,29 @@ from typing import Any
 from safelight.configs import Attention, Projection, UNetConfig
 from safelight.errors import BadInput
 from safelight.weights.fields import MOST, Fields
-from safelight.weights.unet_blocks import read_block_types, read_shared, write_block_types, write_shared
+from safelight.weights.unet_blocks import (
+    Level,
+    Names,
+    named,
+    read_block_types,
+    read_shared,
+    write_block_types,
+    write_shared,
+)
 
 CLASS = "UNet2DConditionModel"
-KINDS: dict[Attention, str] = {"none": "", "self": "Attn", "cross": "CrossAttn"}
+BLOCKS: dict[Level, Names] = {
+    ("none", "conv"): ("DownBlock2D", "UpBlock2D"),
+    ("none", "residual"): ("ResnetDownsampleBlock2D", "ResnetUpsampleBlock2D"),
+    ("self", "conv"): ("AttnDownBlock2D", "AttnUpBlock2D"),
+    ("cross", "conv"): ("CrossAttnDownBlock2D", "CrossAttnUpBlock2D"),
+}
 MIDDLES: dict[str | None, Attention] = {"UNetMidBlock2DCrossAttn": "cross"}
 PROJECTIONS: dict[bool, Projection] = {False: "conv", True: "linear"}
+CLASS_EMBEDDINGS = {None: "table", "projection": "vector"}
 
 ONLY: dict[str, tuple[Any, ...]] = {
     "_class_name": (CLASS,),
-    "only_cross_attention": (False,),
     "mid_block_only_cross_attention": (None, False),
     "reverse_transformer_layers_per_block": (None,),
     "encoder_hid_dim": (None,),
@@ -35,10 +49,8 @@ ONLY: dict[str, tuple[Any, ...]] = {
     "resnet_out_scale_factor": (1,),
     "time_embedding_act_fn": (None,),
     "timestep_post_act": (None,),
-    "time_cond_proj_dim": (None,),
     "conv_in_kernel": (3,),
     "conv_out_kernel": (3,),
-    "projection_class_embeddings_input_dim": (None,),
     "attention_type": ("default",),
     "class_embeddings_concat": (False,),
     "cross_attention_norm": (None,),
@@ -50,20 +62,23 @@ def read_unet_config(fields: Fields) -> UNetConfig:
     fields.only(ONLY)
     shared = read_shared(fields, in_channels=4, channels=(320, 640, 1280, 1280))
     levels = len(shared["channels"])
-    attention = read_block_types(
-        fields, ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",), ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3, KINDS
+    blocks, resampling = read_block_types(
+        fields, ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",), ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3, BLOCKS
     )
-    if len(attention) != levels:
+    if len(blocks) != levels:
         raise fields.wrong("down_block_types", f"it needs {levels} entries, one for each of block_out_channels")
     return fields.build(
         UNetConfig,
         **shared,
-        attention=attention,
+        attention=_read_attention(fields, blocks),
         middle_attention=fields.choice("mid_block_type", "UNetMidBlock2DCrossAttn", MIDDLES),
-        heads=_read_heads(fields, shared["channels"], attention),
+        resampling=resampling,
+        heads=_read_heads(fields, shared["channels"], blocks),
         transformer_depth=fields.same_integer("transformer_layers_per_block", 1, count=levels, most=MOST),
         context_width=fields.same_integer("cross_attention_dim", 1280, count=levels),
         projection=fields.choice("use_linear_projection", False, PROJECTIONS),
+        class_vector=_read_class_vector(fields),
+        guidance_width=_integer_or_none(fields, "time_cond_proj_dim"),
     )
 
 
@@ -75,18 +90,44 @@ def write_unet_config(config: UNetConfig) -> dict[str, Any]:
             f"diffusers' {CLASS} has only 'cross'."
         )
     heads = _written_heads(config)
-    down, up = write_block_types(config.attention, KINDS)
+    down, up = write_block_types(config, BLOCKS | {("only_cross", "conv"): BLOCKS["cross", "conv"]})
+    only_cross = [kind == "only_cross" for kind in config.attention]
     return {
         "_class_name": CLASS,
         **write_shared(config),
         "attention_head_dim": heads[0] if len(set(heads)) == 1 else heads,
+        "class_embed_type": named(CLASS_EMBEDDINGS, "vector" if config.class_vector else "table"),
         "cross_attention_dim": config.context_width,
         "down_block_types": down,
         "mid_block_type": "UNetMidBlock2DCrossAttn",
+        "only_cross_attention": only_cross if any(only_cross) else False,
+        "projection_class_embeddings_input_dim": config.class_vector or None,
+        "time_cond_proj_dim": config.guidance_width or None,
         "transformer_layers_per_block": config.transformer_depth,
         "up_block_types": up,
         "use_linear_projection": config.projection == "linear",
     }
+
+
+def _read_attention(fields: Fields, blocks: tuple[Attention, ...]) -> tuple[Attention, ...]:
+    """The attention of each level, now that `only_cross_attention` is known."""
+    given = fields.values.get("only_cross_attention", False)
+    entries = [given] * len(blocks) if isinstance(given, bool) else given
+    if not isinstance(entries, list) or len(entries) != len(blocks) or not all(isinstance(e, bool) for e in entries):
+        raise fields.wrong("only_cross_attention", f"allowed: false, true, or a list of {len(blocks)} of them")
+    return tuple("only_cross" if only and kind == "cross" else kind for kind, only in zip(blocks, entries, strict=True))
+
+
+def _read_class_vector(fields: Fields) -> int:
+    if fields.choice("class_embed_type", None, CLASS_EMBEDDINGS) == "vector":
+        return fields.integer("projection_class_embeddings_input_dim", 0)
+    if fields.values.get("projection_class_embeddings_input_dim") is not None:
+        raise fields.wrong("projection_class_embeddings_input_dim", 'it needs class_embed_type "projection"')
+    return 0
+
+
+def _integer_or_none(fields: Fields, name: str) -> int:
+    return 0 if fields.values.get(name) is None else fields.integer(name, 0)
 
 
 def _read_heads(fields: Fields, channels: tuple[int, ...], attention: tuple[Attention, ...]) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from safelight.configs import Attention, UNetConfig
+from safelight.configs import Attention, Resampling, UNetConfig
 from safelight.weights.block_keys import OLDER_SELF_ATTENTION, RESIDUAL, SELF_ATTENTION
 from safelight.weights.key_table import KeyTable, Rows, under
 
@@ -21,13 +21,22 @@ TRANSFORMER: Rows = (
     ("project_out", "proj_out"),
 )
 
-ATTENTION: dict[Attention, Rows] = {"none": (), "self": SELF_ATTENTION, "cross": TRANSFORMER}
-OLDER_ATTENTION: dict[Attention, Rows] = {"none": (), "self": OLDER_SELF_ATTENTION, "cross": ()}
+ATTENTION: dict[Attention, Rows] = {
+    "none": (),
+    "self": SELF_ATTENTION,
+    "cross": TRANSFORMER,
+    "only_cross": TRANSFORMER,
+}
+OLDER_ATTENTION: dict[Attention, Rows] = {"none": (), "self": OLDER_SELF_ATTENTION, "cross": (), "only_cross": ()}
+RESAMPLING: dict[Resampling, Rows] = {"conv": (("conv", "conv"),), "residual": RESIDUAL}
 
 ENDS: Rows = (
     ("level_embedding.linear1", "time_embedding.linear_1"),
     ("level_embedding.linear2", "time_embedding.linear_2"),
-    ("class_embedding", "class_embedding"),
+    ("guidance_projection", "time_embedding.cond_proj"),
+    ("class_embedding", "class_embedding"),  # a table of classes
+    ("class_embedding.linear1", "class_embedding.linear_1"),  # or a perceptron over a vector
+    ("class_embedding.linear2", "class_embedding.linear_2"),
     ("conv_in", "conv_in"),
     ("norm_out", "conv_norm_out"),
     ("conv_out", "conv_out"),
@@ -35,16 +44,16 @@ ENDS: Rows = (
 
 
 def unet_keys(config: UNetConfig) -> KeyTable:
-    """The table of one UNet; which rows a level needs depends on its kind of attention."""
+    """The table of one UNet; which rows a level needs depends on its attention and on how it is resized."""
     return KeyTable(
         rows=(
             *ENDS,
             *under("down.#.blocks.#.residual", "down_blocks.#.resnets.#", RESIDUAL),
-            ("down.#.downsample.conv", "down_blocks.#.downsamplers.0.conv"),
+            *under("down.#.downsample", "down_blocks.#.downsamplers.0", RESAMPLING[config.resampling]),
             *under("middle.residual1", "mid_block.resnets.0", RESIDUAL),
             *under("middle.residual2", "mid_block.resnets.1", RESIDUAL),
             *under("up.#.blocks.#.residual", "up_blocks.#.resnets.#", RESIDUAL),
-            ("up.#.upsample.conv", "up_blocks.#.upsamplers.0.conv"),
+            *under("up.#.upsample", "up_blocks.#.upsamplers.0", RESAMPLING[config.resampling]),
             *_attention_rows(config, ATTENTION),
         ),
         older=_attention_rows(config, OLDER_ATTENTION),

@@ -1,0 +1,66 @@
+"""Adapters told by the names of their tensors; adapters/ opens them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from safelight.weights.recognition.forms import Kind, Layout
+
+LORA_ENDINGS = (
+    ".lora_down.weight",
+    ".lora_up.weight",
+    ".lora_mid.weight",
+    ".lora_A.weight",
+    ".lora_B.weight",
+    ".lora.down.weight",
+    ".lora.up.weight",
+    "_lora.down.weight",
+    "_lora.up.weight",
+    ".hada_w1_a",
+    ".hada_w1_b",
+    ".hada_w2_a",
+    ".hada_w2_b",
+    ".lokr_w1",
+    ".lokr_w2",
+    ".dora_scale",
+    ".alpha",
+    ".diff",
+)
+LORA_STYLES: tuple[tuple[str, Layout], ...] = (
+    ("lora_unet_", "kohya"),
+    ("lora_te", "kohya"),
+    ("base_model.model.", "peft"),
+)
+# (landmark of the whole file, prefix, kind, layout)
+CONTROLNETS: tuple[tuple[str, Layout], ...] = (
+    ("input_hint_block.0.weight", "original"),
+    ("controlnet_cond_embedding.conv_in.weight", "diffusers"),
+)
+EMBEDDINGS: tuple[tuple[str, Layout], ...] = (
+    ("string_to_param.*", "webui"),
+    ("emb_params", "webui"),
+    ("clip_l", "webui"),
+    ("clip_g", "webui"),
+)
+FEW = 8  # vectors of words in one file
+
+
+def controlnet_prefix(names: Collection[str]) -> tuple[str, Layout] | None:
+    """The prefix and layout of a ControlNet among the names."""
+    for landmark, layout in CONTROLNETS:
+        for prefix in ("control_model.", ""):
+            if prefix + landmark in names:
+                return prefix, layout
+    return None
+
+
+def adapter(names: Collection[str]) -> tuple[Kind, Layout] | None:
+    """What kind of adapter, in which style, a file with these names is as a whole, or None."""
+    if any(name.endswith(LORA_ENDINGS) for name in names):
+        style = next((layout for start, layout in LORA_STYLES for name in names if name.startswith(start)), "diffusers")
+        return "lora", style
+    style = next((layout for landmark, layout in EMBEDDINGS if landmark in names), None)
+    if style is not None:
+        return "embedding", style
+    alone = 0 < len(names) <= FEW and all("." not in name for name in names)
+    return ("embedding", "diffusers") if alone and any(name.startswith("<") for name in names) else None

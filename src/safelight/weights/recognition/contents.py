@@ -1,0 +1,148 @@
+"""What a file of tensors holds, told from their names and shapes alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from torch import Tensor
+
+from safelight.catalog import PublishedModel
+from safelight.errors import BadInput
+from safelight.weights.recognition.adapter_names import adapter, controlnet_prefix
+from safelight.weights.recognition.forms import FORMS, Form, Kind, Layout
+from safelight.weights.recognition.leftovers import FOREIGN_STARTS, STARTS, family
+from safelight.weights.recognition.matching import as_published, rows_like
+from safelight.weights.recognition.shapes import Shapes
+
+MODEL, AVERAGED = "model.", "model_ema."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """One part.
+
+    prefix: how the names of its tensors begin in the file. names: all of these, in full. config: of the network, None
+    for adapters and where `fault` says why there is none. averaged: name -> the name of its moving average, where the
+    file has one. form: how to open it, None for adapters.
+    """
+
+    kind: Kind
+    layout: Layout
+    prefix: str
+    names: tuple[str, ...]
+    config: Any = None
+    fault: str = ""
+    averaged: Mapping[str, str] = field(default_factory=dict)
+    form: Form | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """All of a file.
+
+    found: its parts. models: the published models that they may be. unused: tensors that are known and make no picture.
+    unknown: tensors that are not. foreign: the family that they tell, where that is none of ours.
+    """
+
+    found: tuple[Found, ...]
+    models: tuple[PublishedModel, ...]
+    unused: tuple[str, ...]
+    unknown: tuple[str, ...]
+    foreign: str = ""
+
+    @property
+    def task(self) -> str | None:
+        """What the published models that it may be draw from, where they agree."""
+        tasks = {row.task for row in self.models}
+        return tasks.pop() if len(tasks) == 1 else None
+
+    def part(self, kind: Kind) -> Found | None:
+        """The first part of a kind."""
+        return next((found for found in self.found if found.kind == kind), None)
+
+
+def recognise(tensors: Mapping[str, Tensor]) -> Contents:
+    """The parts of a file, their layouts and configurations; nothing of the tensors is read but their shapes."""
+    control = controlnet_prefix(tensors.keys())
+    places = _places(tensors)
+    if not places and control is None and (whole := adapter(tensors.keys())) is not None:
+        kind, layout = whole
+        found = Found(kind=kind, layout=layout, prefix="", names=tuple(tensors))
+        return Contents(found=(found,), models=(), unused=(), unknown=())
+    if control is not None:
+        places.pop(control[0], None)  # a ControlNet is half a UNet, not one
+    names: dict[str, list[str]] = {prefix: [] for prefix in places}
+    unused, unknown, controlled = [], [], []
+    prefixes = sorted(places, key=len, reverse=True)
+    for name in tensors:
+        prefix = _owner(name, prefixes, places)
+        if prefix is not None:
+            names[prefix].append(name)
+        elif control is not None and name.startswith(control[0]):
+            controlled.append(name)
+        elif name.startswith(STARTS):
+            unused.append(name)
+        else:
+            unknown.append(name)
+    found = [
+        part for prefix, forms in places.items() for form in forms if (part := _found(form, prefix, names[prefix], tensors))
+    ]
+    if control is not None:
+        found.append(Found(kind="controlnet", layout=control[1], prefix=control[0], names=tuple(controlled)))
+    found, rows = _published(found)
+    foreign = next((family(name) for name in tensors if name.startswith(FOREIGN_STARTS)), None)
+    return Contents(
+        found=tuple(found), models=rows, unused=tuple(unused), unknown=tuple(unknown), foreign=foreign or ""
+    )
+
+
+def _places(tensors: Mapping[str, Tensor]) -> dict[str, list[Form]]:
+    """Prefix -> the forms whose landmarks stand under it."""
+    ordered = sorted(FORMS, key=lambda form: len(form.landmark), reverse=True)
+    landmarks = tuple(form.landmark for form in ordered)
+    places: dict[str, list[Form]] = {}
+    for name in tensors:
+        if not name.endswith(landmarks):
+            continue
+        for form in ordered:
+            before = name.removesuffix(form.landmark)
+            if before != name and (not before or before.endswith(".")):
+                places.setdefault(before + form.inner, []).append(form)
+                break
+    return places
+
+
+def _owner(name: str, prefixes: list[str], places: Mapping[str, list[Form]]) -> str | None:
+    for prefix in prefixes:
+        if name.startswith(prefix):
+            root = name[len(prefix) :].partition(".")[0]
+            if any(root in form.roots for form in places[prefix]):
+                return prefix
+    return None
+
+
+def _found(form: Form, prefix: str, names: list[str], tensors: Mapping[str, Tensor]) -> Found:
+    own = {
+        name[len(prefix) :]: name for name in names if name[len(prefix) :].partition(".")[0] in form.roots
+    }
+    part = Found(kind=form.kind, layout=form.layout, prefix=prefix, names=tuple(own.values()), form=form)
+    try:
+        config = form.infer(Shapes(form.kind, {inner: tensors[name] for inner, name in own.items()}))
+    except BadInput as error:  # a shape that no configuration has
+        return replace(part, fault=str(error))
+    averaged = {}
+    if prefix.startswith(MODEL):
+        wanted = ((name, AVERAGED + name.removeprefix(MODEL).replace(".", "")) for name in own.values())
+        averaged = {name: average for name, average in wanted if average in tensors}
+    return replace(part, config=config, averaged=averaged)
+
+
+def _published(found: list[Found]) -> tuple[list[Found], tuple[PublishedModel, ...]]:
+    """The parts with what was published of them, and the models that they may be together."""
+    rows = rows_like({part.kind: part.config for part in found if part.config is not None})
+    return [
+        part if part.config is None else replace(part, config=as_published(part.kind, part.config, rows))
+        for part in found
+    ], rows
