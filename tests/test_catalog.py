@@ -1,4 +1,4 @@
-"""The published models: as many parameters as they were published with."""
+"""The published models: as many parameters as they were published with, and one row for each that is known."""
 
 import pytest
 import torch
@@ -6,9 +6,11 @@ from torch import nn
 
 from safelight.autoencoder import Autoencoder
 from safelight.catalog import CATALOG, PublishedModel, published
+from safelight.configs import BertConfig
 from safelight.errors import BadInput
-from safelight.text import TextEncoder
+from safelight.text import BertEncoder, ImageEmbedder, TextEncoder
 from safelight.unet import UNet
+from weights.recognition.test_contents import meta_parts
 
 
 def parameters(network: nn.Module) -> int:
@@ -19,8 +21,12 @@ def parameters(network: nn.Module) -> int:
 def test_every_part_has_the_published_number_of_parameters(model: PublishedModel) -> None:
     with torch.device("meta"):
         assert parameters(UNet(model.unet)) == model.unet_parameters
-        assert parameters(TextEncoder(model.text_encoder)) == model.text_encoder_parameters
         assert parameters(Autoencoder(model.autoencoder)) == model.autoencoder_parameters
+        if model.text_encoder is not None:
+            kind = BertEncoder if isinstance(model.text_encoder, BertConfig) else TextEncoder
+            assert parameters(kind(model.text_encoder)) == model.text_encoder_parameters
+        if model.image_encoder is not None:
+            assert parameters(ImageEmbedder(model.image_encoder)) == model.image_encoder_parameters
 
 
 def test_the_figures_are_the_published_ones() -> None:
@@ -30,14 +36,58 @@ def test_the_figures_are_the_published_ones() -> None:
     assert published("sd-2.1").unet_parameters == 865_910_724
     assert published("sd-2.1").text_encoder_parameters == 340_387_840
     assert published("sd-1.5-inpainting").unet_parameters == 859_535_364
+    assert published("sd-x4-upscaler").unet_parameters == 473_398_020
     assert published("sd-1.5").parameters == 1_066_235_307
 
 
+# Millions, as the authors print them when a UNet is built, or tabulate (Rombach et al. 2022, tables 12 to 15).
+PRINTED = {
+    "ldm-celebahq": 274.06,
+    "ldm-ffhq": 274.06,
+    "ldm-lsun-bedrooms": 274.06,
+    "ldm-lsun-churches": 294.97,
+    "ldm-imagenet": 400.92,
+    "ldm-inpainting": 387.25,
+    "ldm-super-resolution": 113.62,
+    "ldm-text2img-large": 872.30,
+}
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_the_paper_s_figures(name: str) -> None:
+    assert published(name).unet_parameters / 1e6 == pytest.approx(PRINTED[name], abs=0.006)
+
+
+def test_the_whole_family_is_there() -> None:
+    tasks = {model.task for model in CATALOG}
+    assert tasks == {
+        "text", "inpainting", "filling", "depth", "instruction", "upscaling", "variation",
+        "unconditional", "class", "layout", "semantic", "restoration",
+    }  # fmt: skip
+    assert len(CATALOG) == 26
+    assert all(model.licence and model.where.startswith("https://") and model.source for model in CATALOG)
+
+
+@pytest.mark.parametrize("model", CATALOG, ids=lambda model: model.name)
+def test_the_task_is_the_one_that_the_parts_tell(model: PublishedModel) -> None:
+    parts = meta_parts(model)
+    if model.vocabulary != "none":
+        parts.tokenizer = object()  # any will do
+    assert parts.task == model.task
+
+
 def test_what_sets_the_models_apart() -> None:
-    channels = {model.name: model.unet.in_channels for model in CATALOG if model.unet.in_channels != 4}
-    assert channels == {"sd-1.5-inpainting": 9, "instruct-pix2pix": 8, "sd-2.0-inpainting": 9, "sd-2.0-depth": 5}
-    large = {model.name for model in CATALOG if model.schedule.prediction == "v"}
-    assert large == {"sd-2.0", "sd-2.1"} == {model.name for model in CATALOG if model.size == 768}
+    ours = [model for model in CATALOG if model.name.startswith(("sd-", "instruct"))]
+    channels = {model.name: model.unet.in_channels for model in ours if model.unet.in_channels != 4}
+    assert channels == {
+        "sd-1.5-inpainting": 9,
+        "instruct-pix2pix": 8,
+        "sd-2.0-inpainting": 9,
+        "sd-2.0-depth": 5,
+        "sd-x4-upscaler": 7,
+    }
+    velocity = {model.name for model in CATALOG if model.schedule.prediction == "v"}
+    assert velocity == {"sd-2.0", "sd-2.1", "sd-2.1-unclip", "sd-2.1-unclip-small", "sd-x4-upscaler"}
     assert all(model.size == model.unet.sample_size * model.autoencoder.factor for model in CATALOG)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -49,9 +51,22 @@ def test_a_device_may_be_given_itself() -> None:
     assert placement_for(torch.device("cpu"), None).device == torch.device("cpu")
 
 
-def test_convolutions_are_stored_channels_last() -> None:
-    layer = use_fast_layout(nn.Conv2d(4, 8, 3))
-    assert layer.weight.is_contiguous(memory_format=torch.channels_last)
+def test_convolutions_are_stored_channels_last_once_they_run() -> None:
+    network = nn.Sequential(nn.Conv2d(4, 8, 3), nn.Linear(4, 4))
+    weight, image = network[0].weight, torch.randn(1, 4, 6, 6)
+    before, expected, place = weight.clone(), network(image), weight.data_ptr()
+    assert use_fast_layout(network) is network
+    assert weight.data_ptr() == place
+    copied = pickle.loads(pickle.dumps(deepcopy(network)))
+    with torch.inference_mode():
+        assert torch.allclose(network(image), expected, atol=1e-6)
+        assert torch.allclose(copied(image), expected, atol=1e-6)
+    for one in (network, copied):
+        assert one[0].weight.is_contiguous(memory_format=torch.channels_last)
+        assert torch.equal(one[0].weight, before)
+        assert not one[0]._forward_pre_hooks
+        one(image).sum().backward()
+    assert network[0].weight is weight
 
 
 def test_the_network_is_given_back_as_it_was() -> None:

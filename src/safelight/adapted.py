@@ -18,7 +18,7 @@ from safelight.adapters import (
     open_embedding,
     open_lora,
 )
-from safelight.adapters.control_attach import Controls, _check as check_control
+from safelight.adapters.control_attach import Controls, check_control
 from safelight.errors import BadInput
 from safelight.images import scaled, to_tensor
 from safelight.networks import Networks

@@ -4,37 +4,105 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Literal
 
+import torch
 from torch import nn
 
+from safelight.autoencoder import Autoencoder, TinyAutoencoder, TinyDecoder, WithTinyDecoder
+from safelight.configs import Prediction
 from safelight.errors import BadInput
 from safelight.weights import Parts, open_folder
+from safelight.weights.fields import Fields
+from safelight.weights.folder import LOADERS
+from safelight.weights.hub import fetch
+from safelight.weights.model_index import NAME
+from safelight.weights.network_folder import CONFIG
+from safelight.weights.parts import AnyAutoencoder
+from safelight.weights.single_file import open_part, open_single_file
 
 BUNDLED = Path(__file__).parent / "bundled"
+ENDINGS = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
+
+Model = str | os.PathLike[str]
+Averaging = Literal["averaged", "raw"]  # which of its weights a training file is opened with
 
 
-def is_bundled(model: str | os.PathLike[str] | None) -> bool:
+def is_bundled(model: Model | None) -> bool:
     """Whether that names the model inside the package; "./bundled" names a folder."""
     return model is None or model == "bundled"
 
 
-def open_model(model: str | os.PathLike[str] | None) -> tuple[Parts, str]:
-    """The parts and the name of a model: None is the bundled one, otherwise a folder in the diffusers layout."""
+def open_model(
+    model: Model | None,
+    dtype: torch.dtype | None = None,
+    *,
+    variant: str | None = None,
+    prediction: Prediction | None = None,
+    weights: Averaging = "averaged",
+    autoencoder: Model | None = None,
+) -> tuple[Parts, str]:
+    """The parts of a model, and its name.
+
+    model: None is the bundled one; otherwise a folder in the diffusers layout, one file in any layout, or an id on the
+    hub. dtype: None keeps the files'. variant: "fp16" reads the files of that name. prediction: overrules what the
+    model is taken to predict. weights: which weights of a training file. autoencoder: another one to use, or a tiny
+    decoder, in a folder or a file. Raises BadInput for what is no model, BadCheckpoint for a damaged one.
+    """
     if model is None or is_bundled(model):
-        return open_folder(BUNDLED), "bundled"
-    folder = Path(model)
-    if not folder.is_dir():
-        raise BadInput(f"model {str(model)!r} is no folder; give a folder in the diffusers layout, or 'bundled'.")
-    return open_folder(folder), folder.resolve().name
+        path, name = BUNDLED, "bundled"
+    else:
+        path = located(model, variant)
+        name = path.resolve().name if Path(model).exists() else str(model)
+    if path.is_dir():
+        _check_whole(path)
+        parts = open_folder(path, dtype, variant)
+        if prediction is not None:
+            parts.schedule = replace(parts.schedule, prediction=prediction)
+    else:
+        parts = open_single_file(path, dtype, prediction=prediction, weights=weights)
+    if autoencoder is not None:
+        parts.autoencoder = open_autoencoder(autoencoder, parts.autoencoder, dtype)
+    return parts, name
+
+
+def located(model: Model, variant: str | None = None) -> Path:
+    """Where a model's folder or file is on this machine; what only the hub has is fetched. Raises BadInput."""
+    path = Path(model)
+    if path.exists():
+        return path
+    text = os.fspath(model)
+    if "/" in text and not path.is_absolute() and not path.parent.is_dir():
+        return fetch(text, variant=variant)
+    raise BadInput(
+        f"model {text!r} is no folder and no file here; give a folder in the diffusers layout, a checkpoint file, an id "
+        "on the hub (owner/name), or 'bundled'."
+    )
+
+
+def open_autoencoder(source: Model, now: AnyAutoencoder, dtype: torch.dtype | None = None) -> AnyAutoencoder:
+    """An autoencoder to use instead of `now`, or `now` with a tiny decoder; from a folder or a file of any layout."""
+    path = located(source)
+    if path.is_dir():
+        folder = path / "vae" if (path / "vae" / CONFIG).is_file() else path
+        kind = str(Fields.read(folder / CONFIG).values.get("_class_name"))
+        found: nn.Module = LOADERS[kind](folder, dtype, None) if kind in LOADERS else nn.Identity()
+    else:
+        found = open_part(path, dtype)[1]
+    if isinstance(found, TinyDecoder) and isinstance(now, Autoencoder):
+        return WithTinyDecoder(now, found)
+    if not isinstance(found, Autoencoder | TinyAutoencoder):
+        raise BadInput(f"{str(path)!r} is no autoencoder but a {type(found).__name__}.")
+    return found
 
 
 def fingerprint(parts: Parts) -> str:
     """A short name for the weights: a hash of samples of every tensor, quick even for large models."""
     hashed = hashlib.sha256()
     networks = {field.name: getattr(parts, field.name) for field in fields(Parts)}
-    first = ("text_encoder", "unet", "autoencoder")  # in which order the older recipes name them
+    first = ("text_encoder", "unet", "autoencoder")  # the order of a text-to-image model's recipes
     for name in sorted(networks, key=lambda name: (first.index(name) if name in first else len(first), name)):
         if not isinstance(networks[name], nn.Module):
             continue
@@ -42,3 +110,15 @@ def fingerprint(parts: Parts) -> str:
             hashed.update(f"{tensor_name}{tuple(tensor.shape)}".encode())
             hashed.update(tensor.flatten()[:4].float().cpu().numpy().tobytes())
     return hashed.hexdigest()[:16]
+
+
+def _check_whole(folder: Path) -> None:
+    """Raise BadInput for a folder that is no model but holds one, or a part of one."""
+    if (folder / NAME).is_file():
+        return
+    if (folder / CONFIG).is_file():
+        kind = Fields.read(folder / CONFIG).values.get("_class_name", "network")
+        raise BadInput(f"{str(folder)!r} is a part, a {kind}, and no whole model: it has no {NAME}.")
+    files = sorted(file.name for file in folder.iterdir() if file.suffix in ENDINGS)
+    if files:
+        raise BadInput(f"{str(folder)!r} has no {NAME}; if one of its files is meant, name it: {', '.join(files[:20])}.")

@@ -26,9 +26,10 @@ from safelight.diffusion.inpainting import inpainting
 from safelight.diffusion.noise import generators, noise_source
 from safelight.diffusion.plan import plan
 from safelight.diffusion.side_by_side import side_by_side
+from safelight.configs import Prediction
 from safelight.errors import BadInput
 from safelight.images import Drawn, read_picture, to_picture
-from safelight.opening import fingerprint, is_bundled, open_model
+from safelight.opening import Averaging, fingerprint, is_bundled, open_model
 from safelight.placement import Placement, placement_for
 from safelight.recipe import Recipe
 from safelight.request import LARGEST_SEED, Request, check_size
@@ -204,7 +205,7 @@ class Pipeline(Adapted):
             return width, height
         multiple = max(8, factor)
         given = request.image or request.depth_map or request.semantic_map
-        width, height = picture_size(given if task.strength or task.needs else None, self.size, multiple)
+        width, height = picture_size(given if task.keeps_size else None, self.size, multiple)
         width, height = request.width or width, request.height or height
         check_size("width", width, multiple)
         check_size("height", height, multiple)
@@ -269,13 +270,22 @@ def load(
     *,
     dtype: str | torch.dtype | None = None,
     device: str | torch.device | None = None,
+    variant: str | None = None,
+    prediction: Prediction | None = None,
+    weights: Averaging = "averaged",
+    autoencoder: str | os.PathLike[str] | None = None,
 ) -> Pipeline:
-    """Open a model: None is the bundled one, otherwise a folder in the diffusers layout.
+    """Open a model: None is the bundled one; otherwise a folder in the diffusers layout, one file, an id on the hub.
 
-    dtype: float32 (what None means for a folder), bfloat16, float16, or auto, the fastest that the device does well
-    (what None means for the bundled model). device: cpu, cuda, ...; None is a GPU where there is one.
+    dtype: float32 (what None means for any but the bundled model), bfloat16, float16, or auto, the fastest that the
+    device does well (what None means for the bundled one). device: cpu, cuda, ...; None is a GPU where there is one.
+    variant: "fp16" reads the files of that name. prediction: "epsilon", "v" or "x0", where what a file says or seems to
+    say is wrong. weights: "averaged" takes the moving averages that a training file has beside its "raw" weights.
+    autoencoder: another one to use, or a tiny decoder: a folder or a file.
     Raises BadInput for what is no model, BadCheckpoint for one that is damaged or does not fit together.
     """
     placement = placement_for(device, dtype or ("auto" if is_bundled(model) else None))
-    parts, name = open_model(model)
+    parts, name = open_model(
+        model, placement.dtype, variant=variant, prediction=prediction, weights=weights, autoencoder=autoencoder
+    )
     return Pipeline(parts, placement=placement, name=name)

@@ -10,6 +10,7 @@ from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from safelight.errors import BadInput, unknown_name
 
@@ -59,8 +60,28 @@ def fastest_dtype(device: torch.device) -> str:
 
 
 def use_fast_layout(network: Network) -> Network:
-    """Store a network's convolution weights channels-last, the layout in which they run fastest."""
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    """Let each convolution store its weight channels-last, the layout in which it runs fastest, once it first runs.
+
+    Until then a weight that lies in a file stays there: opening a model copies nothing.
+    """
+    for module in network.modules():
+        if any(weight.dim() == 4 for weight in module.parameters(recurse=False)):
+            once = _LayOutOnce()
+            once.handle = module.register_forward_pre_hook(once)
+    return network
+
+
+class _LayOutOnce:
+    """A hook before a module's first call; an object, so that networks can still be copied and pickled."""
+
+    handle: RemovableHandle
+
+    def __call__(self, module: nn.Module, _: object) -> None:
+        with torch.inference_mode(False):  # as in `_convert`
+            for weight in module.parameters(recurse=False):
+                if weight.dim() == 4:
+                    weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+        self.handle.remove()
 
 
 def run_in_half(network: nn.Module, call: Callable[[], Tensor], name: str) -> Tensor:

@@ -43,8 +43,8 @@ def test_the_bundled_model_is_the_default(
 
 
 def test_no_such_model(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["info", "no/such/model"]) == 2
-    assert "model 'no/such/model' is no folder" in capsys.readouterr().err
+    assert main(["info", "absent"]) == 2
+    assert "model 'absent' is no folder" in capsys.readouterr().err
 
 
 def test_the_models_known_by_name(capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,7 +30,10 @@ PUBLISHED = {
     "vq-f4-noattn": (replace(VQ_F4, middle_attention=False), 53_219_486),
     "vq-f8": (AutoencoderConfig(channels=F8, attention=LAST_OF_4, codes=16384, scale=1), 67_717_295),
     "vq-f8-n256": (AutoencoderConfig(channels=F8, attention=LAST_OF_4, codes=256, scale=1), 67_652_783),
-    "vq-f16": (AutoencoderConfig(channels=F16, latent_channels=8, attention=LAST_OF_5, codes=16384, scale=1), 69_593_371),
+    "vq-f16": (
+        AutoencoderConfig(channels=F16, latent_channels=8, attention=LAST_OF_5, codes=16384, scale=1),
+        69_593_371,
+    ),
 }
 
 

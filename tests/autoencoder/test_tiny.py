@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy
@@ -15,10 +16,10 @@ from torch import Tensor
 from torch.nn import functional
 from weights.references import TOLERANCE, noise, relative_error, scrambled
 
-from safelight.autoencoder import TinyAutoencoder
+from safelight.autoencoder import Autoencoder, TinyAutoencoder, WithTinyDecoder
 from safelight.autoencoder.tiny import from_unit_range, to_unit_range
 from safelight.configs import TinyAutoencoderConfig
-from safelight.errors import BadCheckpoint
+from safelight.errors import BadCheckpoint, BadInput
 from safelight.pipeline import Pipeline
 from safelight.weights import (
     load_tiny_autoencoder,
@@ -184,6 +185,21 @@ def test_it_takes_the_place_of_a_models_autoencoder(model_folder: Path) -> None:
     result = pipe("a red apple", num_inference_steps=2, seed=1)
     assert result.images[0].size == (64, 64)
     assert isinstance(pipe, Pipeline)
+
+
+def test_a_decoder_alone_decodes_for_a_models_autoencoder(model_folder: Path, halves: Path) -> None:
+    from safelight.pipeline import load
+
+    pipe = load(model_folder, device="cpu")
+    large, decoder = pipe.autoencoder, load_tiny_decoder(halves / DECODER).eval()
+    pipe.autoencoder = WithTinyDecoder(large, decoder)
+    latent, image = noise(1, 4, 8, 8), noise(1, 3, 64, 64)
+    with torch.no_grad():
+        assert relative_error(pipe.decoded(latent / large.config.scale), decoder(latent)) <= TOLERANCE
+        assert torch.equal(pipe.encoded(image).mean, large.encode(image).mean)
+    assert pipe("a red apple", num_inference_steps=2, seed=1).images[0].size == (64, 64)
+    with pytest.raises(BadInput, match="autoencoder's latent_channels is 3, the tiny decoder's 4"):
+        WithTinyDecoder(Autoencoder(replace(large.config, latent_channels=3)), decoder)
 
 
 def test_the_published_one_has_its_size() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from safelight.conditioning import Box, box_tokens, most_boxes
+from safelight.conditioning import Box, box_tokens, most_boxes, open_images_number
 from safelight.conditioning.boxes import corner_token
+from safelight.conditioning.open_images import NAMES
 from safelight.configs import BertConfig
 from safelight.errors import BadInput
 
@@ -68,7 +69,8 @@ def test_a_text_transformer_is_no_reader_of_boxes() -> None:
     ("change", "message"),
     [
         ({"label": -1}, "label is -1"),
-        ({"label": "dog"}, "label is 'dog'"),
+        ({"label": "dgo"}, "label 'dgo' is unknown.*such as .*dog"),
+        ({"label": 1.5}, "label is 1.5"),
         ({"label": True}, "label is True"),
         ({"left": -0.1}, "left is -0.1"),
         ({"right": 1.1}, "right is 1.1"),
@@ -81,3 +83,18 @@ def test_a_text_transformer_is_no_reader_of_boxes() -> None:
 def test_an_impossible_box_is_refused(change: dict[str, object], message: str) -> None:
     with pytest.raises(BadInput, match=message):
         Box(**{"label": 1, **WHOLE, **change})  # type: ignore[arg-type]
+
+
+def test_names_are_numbered_by_their_identifiers_in_openimages() -> None:
+    """340 of 352 are left; /m/011k07 is the first, /m/0zvk5 the last before suitcases (class-descriptions-boxable)."""
+    assert len(set(NAMES)) == 340
+    assert [NAMES[0], *NAMES[-2:]] == ["Tortoise", "Helmet", "Suitcase"]
+    places = [NAMES.index(name) for name in ("Bird", "Person", "Cat", "House", "Dog", "Car")]  # 015p6 ... 0k4j
+    assert places == sorted(places)
+    assert box_tokens([Box(label="Tortoise", **WHOLE)], LAYOUT)[0, 0] == 0
+
+
+def test_names_are_read_in_any_case_and_some_mean_the_same() -> None:
+    assert open_images_number("traffic LIGHT") == NAMES.index("Traffic light")
+    assert open_images_number("woman") == open_images_number("Person") == 37
+    assert open_images_number("Bull") == open_images_number("Cattle")

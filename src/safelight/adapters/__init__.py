@@ -5,7 +5,7 @@ file, attached to a loaded model, whose own code never hears of it, and detached
 """
 
 from safelight.adapters.attachment import Attachment
-from safelight.adapters.control_attach import Control, attach_controls
+from safelight.adapters.control_attach import Control, Controls, attach_controls, check_control
 from safelight.adapters.control_config import ControlConfig
 from safelight.adapters.control_file import open_controlnet, save_control_file
 from safelight.adapters.control_folder import save_controlnet
@@ -21,12 +21,14 @@ __all__ = [
     "Control",
     "ControlConfig",
     "ControlNet",
+    "Controls",
     "Embedding",
     "LoRA",
     "Update",
     "attach_controls",
     "attach_embedding",
     "attach_lora",
+    "check_control",
     "merge_lora",
     "open_controlnet",
     "open_embedding",

@@ -8,6 +8,8 @@ from types import TracebackType
 import torch
 from torch import Tensor, nn
 
+from safelight.errors import BadInput
+
 
 class Attachment:
     """Something attached to a model; `detach`, or the end of a `with` block, leaves the model as it was before."""
@@ -33,21 +35,27 @@ class Attachment:
 class SwappedWeight:
     """A layer's weight replaced by another; the old one is kept, and comes back bit for bit."""
 
-    def __init__(self, layer: nn.Module, weight: Tensor) -> None:
+    def __init__(self, layer: nn.Module) -> None:
         assert isinstance(layer.weight, nn.Parameter)
-        self.layer = layer
-        self.before = layer.weight
+        self.before = self.now = layer.weight
+
+    def check(self, layer: nn.Module) -> None:
+        """Raise BadInput where somebody else replaced the weight since."""
+        if layer.weight is not self.now:
+            raise BadInput("A weight was replaced while an adapter was in it; detach adapters before that.")
+
+    def swap(self, layer: nn.Module, weight: Tensor) -> None:
+        """Have the layer use another weight."""
         with torch.inference_mode(False):
             self.now = nn.Parameter(weight.detach().clone(), requires_grad=self.before.requires_grad)
         layer.weight = self.now
 
-    @property
-    def is_on_top(self) -> bool:
-        """Whether nobody replaced the weight again since."""
-        return self.layer.weight is self.now
+    def original(self) -> Tensor:
+        """The weight that was there at first, in the precision and the place that the model has by now."""
+        return self.before.detach().to(self.now.device, self.now.dtype)
 
-    def restore(self) -> None:
-        """Put the weight back that was there before, in the precision and the place that the model has by now."""
+    def restore(self, layer: nn.Module) -> None:
+        """Put that weight back."""
         with torch.inference_mode(False), torch.no_grad():
-            self.before.data = self.before.data.to(self.now.device, self.now.dtype)
-        self.layer.weight = self.before
+            self.before.data = self.original()
+        layer.weight = self.now = self.before

@@ -85,7 +85,7 @@ def attach_controls(unet: UNet, controls: Sequence[Control], timesteps: Sequence
     Raises BadCheckpoint where a ControlNet was made for another UNet, and then nothing is attached.
     """
     for control in controls:
-        _check(control.network, unet)
+        check_control(control.network, unet)
     both = Controls(controls, timesteps)
 
     def hook(_: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -96,7 +96,7 @@ def attach_controls(unet: UNet, controls: Sequence[Control], timesteps: Sequence
     return Attachment(unet.register_forward_pre_hook(hook, with_kwargs=True).remove)
 
 
-def _check(network: ControlNet, unet: UNet) -> None:
+def check_control(network: ControlNet, unet: UNet) -> None:
     """Raise BadCheckpoint that names every dimension in which a ControlNet does not meet the UNet."""
     ours, its = network.config.unet, unet.config
     faults = [

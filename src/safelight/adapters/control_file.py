@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -63,7 +64,7 @@ def open_controlnet(path: Path | str, unet: UNetConfig | None = None, dtype: tor
         for first, layout in LAYOUTS.items():
             if first in own:
                 config = _config(path, own, own[first], layout, unet)
-                return load_strictly("ControlNet", lambda: ControlNet(config), layout.keys(config), path, own, dtype)
+                return load_strictly("ControlNet", partial(ControlNet, config), layout.keys(config), path, own, dtype)
     raise BadCheckpoint(f"{str(path)!r} is no ControlNet: it holds none of {', '.join(LAYOUTS)}.")
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 import torch
+from torch import nn
 
 from safelight.adapters.attachment import Attachment, SwappedWeight
 from safelight.adapters.embedding import Embedding
@@ -27,25 +30,33 @@ class LearntWords(Tokenizer):
     """A tokenizer that knows more words: wherever one stands in a text, its ids take the place of its letters.
 
     Upper and lower case are the same, and any space is as good as another, as in the rest of the prompt.
+    without: the tokenizer that does not know them. first: the id of the first word's first vector.
     """
 
-    def __init__(self, tokenizer: Tokenizer, learnt: Mapping[str, Sequence[int]]) -> None:
-        self.__dict__.update(vars(tokenizer))
-        self.learnt = dict(sorted(learnt.items(), key=lambda entry: -len(entry[0])))  # the longest word wins
-        patterns = [r"\s+".join(map(re.escape, word.split())) for word in self.learnt]
+    def __init__(self, without: Tokenizer, embeddings: Sequence[Embedding], first: int) -> None:
+        self.__dict__.update(vars(without))
+        self.without = without
+        self.embeddings = tuple(embeddings)
+        self.learnt: dict[str, range] = {}
+        for embedding in embeddings:
+            self.learnt[folded(embedding.word)] = range(first, first + len(embedding.vectors))
+            first += len(embedding.vectors)
+        # The longest word wins.
+        self.by_group = sorted(self.learnt.items(), key=lambda entry: len(entry[0]), reverse=True)
+        patterns = [r"\s+".join(map(re.escape, word.split())) for word, _ in self.by_group]
         self.pattern = re.compile("|".join(f"({pattern})" for pattern in patterns), re.IGNORECASE)
 
     def words(self, text: str) -> list[int]:
         """The ids of a text alone: no start, no end, no limit."""
         ids: list[int] = []
-        place, vectors = 0, list(self.learnt.values())
+        place = 0
         for found in self.pattern.finditer(text if isinstance(text, str) else ""):
             ids += super().words(text[place : found.start()])
-            ids += vectors[(found.lastindex or 1) - 1]
+            ids += self.by_group[(found.lastindex or 1) - 1][1]
             place = found.end()
         return ids + super().words(text[place:] if place else text)
 
-    def save(self, folder: Any) -> None:
+    def save(self, folder: Path) -> None:
         """Refused: the vocabulary of a folder has no room for learnt words."""
         raise BadInput(f"The model has learnt {', '.join(self.learnt)}; detach its embeddings before it is saved.")
 
@@ -53,40 +64,53 @@ class LearntWords(Tokenizer):
 def attach_embedding(parts: Reader, embeddings: Sequence[Embedding]) -> Attachment:
     """Teach a model the words of embeddings: new token ids, and as many new rows in the text encoder's table.
 
-    What was attached last comes off first; otherwise detaching raises BadInput. Raises BadInput for a word that the
-    model knows already, BadCheckpoint for vectors of another width; then nothing is attached.
+    Attachments come off in any order. Raises BadInput for a word that the model knows already, BadCheckpoint for
+    vectors of another width; then nothing is attached.
     """
     tokenizer, encoder = parts.tokenizer, parts.text_encoder
     if not isinstance(tokenizer, Tokenizer) or not isinstance(encoder, TextEncoder):
         raise BadInput("Embeddings need a model with CLIP's tokenizer and text encoder; this one has none.")
-    learnt = dict(tokenizer.learnt) if isinstance(tokenizer, LearntWords) else {}
-    table, first = encoder.token_embedding, encoder.config.vocabulary
+    known = tokenizer.embeddings if isinstance(tokenizer, LearntWords) else ()
+    words = {folded(embedding.word) for embedding in known}
     for embedding in embeddings:
-        _check(embedding, tokenizer, learnt, encoder.config.width)
-        count = len(embedding.vectors)
-        learnt[_folded(embedding.word)] = list(range(first, first + count))
-        first += count
-    if not embeddings:
-        return Attachment()
-    rows = [table.weight, *(embedding.vectors.to(table.weight) for embedding in embeddings)]
-    swapped = SwappedWeight(table, torch.cat([row.detach() for row in rows]))
-    grown = LearntWords(tokenizer, learnt)
-    parts.tokenizer = grown
-    _set_vocabulary(encoder, first)
-
-    def restore() -> None:
-        if parts.tokenizer is not grown or not swapped.is_on_top:
-            raise BadInput("Embeddings were attached over these; detach those first.")
-        swapped.restore()
-        parts.tokenizer = tokenizer
-        _set_vocabulary(encoder, len(table.weight))
-
-    return Attachment(restore)
+        _check(embedding, tokenizer, words, encoder.config.width)
+        words.add(folded(embedding.word))
+    _teach(parts, (*known, *embeddings))
+    return Attachment(lambda: _forget(parts, embeddings))
 
 
-def _check(embedding: Embedding, tokenizer: Tokenizer, learnt: Mapping[str, Sequence[int]], width: int) -> None:
-    word = _folded(embedding.word)
-    if word in learnt or len(tokenizer.words(word)) < 2 or word in (START, END):
+TABLES: WeakKeyDictionary[nn.Module, SwappedWeight] = WeakKeyDictionary()  # those that hold learnt words
+
+
+def _teach(parts: Reader, embeddings: Sequence[Embedding]) -> None:
+    """Have the model know these words and no other learnt ones."""
+    encoder, tokenizer = parts.text_encoder, parts.tokenizer
+    table = encoder.token_embedding
+    swapped = TABLES.setdefault(table, SwappedWeight(table))
+    swapped.check(table)
+    original = swapped.original()
+    without = tokenizer.without if isinstance(tokenizer, LearntWords) else tokenizer
+    if embeddings:
+        swapped.swap(table, torch.cat([original, *(embedding.vectors.to(original) for embedding in embeddings)]))
+        parts.tokenizer = LearntWords(without, embeddings, first=len(original))
+    else:
+        swapped.restore(table)
+        del TABLES[table]
+        parts.tokenizer = without
+    table.num_embeddings = len(table.weight)
+    encoder.config = replace(encoder.config, vocabulary=len(table.weight))
+
+
+def _forget(parts: Reader, embeddings: Sequence[Embedding]) -> None:
+    if not isinstance(parts.tokenizer, LearntWords):
+        raise BadInput("The tokenizer was replaced while it knew learnt words; detach embeddings before that.")
+    known = parts.tokenizer.embeddings
+    _teach(parts, [one for one in known if not any(one is embedding for embedding in embeddings)])
+
+
+def _check(embedding: Embedding, tokenizer: Tokenizer, words: Collection[str], width: int) -> None:
+    word = folded(embedding.word)
+    if word in words or len(tokenizer.words(word)) < 2 or word in (START, END):
         raise BadInput(f"{embedding.name}: the model knows the word {embedding.word!r} already; give it another.")
     if embedding.vectors.shape[1] != width:
         raise BadCheckpoint(
@@ -94,10 +118,6 @@ def _check(embedding: Embedding, tokenizer: Tokenizer, learnt: Mapping[str, Sequ
         )
 
 
-def _set_vocabulary(encoder: TextEncoder, size: int) -> None:
-    encoder.token_embedding.num_embeddings = size
-    encoder.config = replace(encoder.config, vocabulary=size)
-
-
-def _folded(word: str) -> str:
+def folded(word: str) -> str:
+    """A word as it is compared: in lower case, with single spaces."""
     return " ".join(word.lower().split())

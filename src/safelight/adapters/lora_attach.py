@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from safelight.adapters.attachment import Attachment, SwappedWeight
 from safelight.adapters.lora import Layer, LoRA, Part, Update, weight_shape
-from safelight.errors import BadCheckpoint, BadInput
+from safelight.errors import BadCheckpoint
 
 LISTED = 40  # names of each kind of fault that a message spells out
 Weighted = tuple[LoRA, float]  # the second is how strongly it works; 1 is as it was trained
+Entry = tuple[Update, float]
 
 
 class Adaptable(Protocol):
@@ -39,16 +41,18 @@ def attach_lora(parts: Adaptable, loras: Sequence[Weighted]) -> Attachment:
 
 
 def merge_lora(parts: Adaptable, loras: Sequence[Weighted]) -> Attachment:
-    """Add LoRAs to the weights, which are kept and come back, bit for bit, when they are detached.
+    """Add LoRAs to the weights, which are kept and come back, bit for bit, when the last one is detached.
 
-    Merged weights cost nothing at each step, and memory for the layers that they replace. What was merged last comes
-    off first; otherwise detaching raises BadInput. Raises BadCheckpoint as `attach_lora` does.
+    Merged weights cost nothing at each step, and memory for the layers that they replace. Attachments come off in any
+    order. Raises BadCheckpoint as `attach_lora` does.
     """
-    changes: dict[Layer, list[tuple[Update, float]]] = {}
+    mine: dict[Layer, list[Entry]] = {}
     for layer, update, weight in _matched(parts, loras):
-        changes.setdefault(layer, []).append((update, weight))
-    merges = [SwappedWeight(layer, _merged(layer, updates)) for layer, updates in changes.items()]
-    return Attachment(lambda: _restore(merges))
+        mine.setdefault(layer, []).append((update, weight))
+    for layer, updates in mine.items():
+        merged = MERGED.setdefault(layer, Merged(layer))
+        merged.set(layer, [*merged.updates, *updates])
+    return Attachment(lambda: _unmerge(mine))
 
 
 def _matched(parts: Adaptable, loras: Sequence[Weighted]) -> list[tuple[Layer, Update, float]]:
@@ -88,20 +92,39 @@ def _beside(update: Update, weight: float) -> Callable[[nn.Module, tuple[Tensor,
     return hook
 
 
-def _merged(layer: Layer, updates: Sequence[tuple[Update, float]]) -> Tensor:
-    """The layer's weight with the updates in it, summed in float32 and rounded once."""
-    with torch.no_grad():
-        changed = layer.weight.float()
-        for update, weight in updates:
-            changed = changed + weight * update.delta().to(changed.device).reshape(changed.shape)
-        return torch.empty_like(layer.weight).copy_(changed)
+class Merged:
+    """The updates that a layer's weight holds, and the weight without them."""
+
+    def __init__(self, layer: Layer) -> None:
+        self.swapped = SwappedWeight(layer)
+        self.updates: list[Entry] = []
+
+    def set(self, layer: Layer, updates: list[Entry]) -> None:
+        """Have these updates in the weight: summed in float32, rounded once."""
+        self.swapped.check(layer)
+        original = self.swapped.original()
+        with torch.no_grad():
+            changed = original.float()
+            for update, weight in updates:
+                changed = changed + weight * update.delta().to(changed.device).reshape(changed.shape)
+            self.swapped.swap(layer, torch.empty_like(original).copy_(changed))
+        self.updates = updates
 
 
-def _restore(merges: Sequence[SwappedWeight]) -> None:
-    if not all(merge.is_on_top for merge in merges):
-        raise BadInput("A LoRA was merged over this one; detach that first.")
-    for merge in merges:
-        merge.restore()
+MERGED: WeakKeyDictionary[Layer, Merged] = WeakKeyDictionary()  # of every model that lives
+
+
+def _unmerge(mine: Mapping[Layer, Sequence[Entry]]) -> None:
+    for layer in mine:
+        MERGED[layer].swapped.check(layer)
+    for layer, updates in mine.items():
+        merged = MERGED[layer]
+        left = [entry for entry in merged.updates if not any(entry is one for one in updates)]
+        if left:
+            merged.set(layer, left)
+        else:
+            merged.swapped.restore(layer)
+            del MERGED[layer]
 
 
 def _complaint(name: str, faults: dict[str, list[str]]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safelight.apps.inputs import add_adapter_arguments, add_adapters, add_input_arguments, read_boxes
-from safelight.apps.terminal import add_json_argument, add_model_arguments, answer, progress
+from safelight.apps.terminal import add_json_argument, add_model_arguments, answer, prediction_of, progress
 from safelight.errors import BadInput
 from safelight.request import Request
 
@@ -55,7 +55,14 @@ def run(arguments: argparse.Namespace) -> None:
     for file in (*files, *([arguments.sheet] if arguments.sheet else [])):
         check_writable(file)
     started = time.perf_counter()
-    pipeline = load(arguments.model, dtype=arguments.dtype, device=arguments.device)
+    pipeline = load(
+        arguments.model,
+        dtype=arguments.dtype,
+        device=arguments.device,
+        variant=arguments.variant,
+        prediction=prediction_of(arguments.prediction),
+        autoencoder=arguments.vae,
+    )
     if arguments.prompt is None and pipeline.task.reads_text:
         raise BadInput(f'This model {pipeline.task.does}: give a prompt ("" for none).')
     add_adapters(pipeline, arguments)

@@ -21,7 +21,7 @@ def add_input_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--map", metavar="F", help="a grey picture of which each pixel is a label's number")
     command.add_argument("--class", dest="class_label", type=int, metavar="N", help="the number of a class")
     command.add_argument(
-        "--boxes", metavar="F", help='JSON: [{"label": 1, "left": 0, "top": 0, "right": 0.5, "bottom": 1}, ...]'
+        "--boxes", metavar="F", help='JSON: [{"label": "Dog", "left": 0, "top": 0, "right": 0.5, "bottom": 1}, ...]'
     )
     command.add_argument("--noise-level", type=int, metavar="N", help="of the noise on a picture to enlarge or vary")
     command.add_argument(

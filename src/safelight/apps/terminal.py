@@ -6,16 +6,31 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
+
+from safelight.configs import Prediction
+from safelight.errors import unknown_name
 
 Item = TypeVar("Item")
 
 
 def add_model_arguments(command: argparse.ArgumentParser) -> None:
     """Which model, where it runs and in which precision."""
-    command.add_argument("--model", metavar="M", help="a folder in the diffusers layout (default: the bundled model)")
+    command.add_argument(
+        "--model", metavar="M", help="a folder, a checkpoint file, or an id on the hub (default: the bundled model)"
+    )
+    command.add_argument("--variant", metavar="V", help="read the files of that name, such as fp16")
+    command.add_argument("--prediction", metavar="P", help="epsilon, v or x0, where the file cannot be believed")
+    command.add_argument("--vae", metavar="M", help="another autoencoder, or a tiny decoder: a folder or a file")
     command.add_argument("--dtype", metavar="D", help="float32, bfloat16, float16, or auto: the fastest done well here")
     command.add_argument("--device", metavar="D", help="cpu, cuda, ... (default: a GPU where there is one)")
+
+
+def prediction_of(word: str | None) -> Any:
+    """What --prediction names; raises BadInput for what no model predicts."""
+    if word is not None and word not in get_args(Prediction):
+        raise unknown_name("prediction", word, get_args(Prediction))
+    return word
 
 
 def add_json_argument(command: argparse.ArgumentParser) -> None:

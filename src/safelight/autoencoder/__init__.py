@@ -4,7 +4,7 @@ from safelight.autoencoder.autoencoder import Autoencoder
 from safelight.autoencoder.codebook import Codebook, Quantised
 from safelight.autoencoder.distributions import DiagonalGaussian, Distribution, Point
 from safelight.autoencoder.pixels import Pixels, PixelsConfig
-from safelight.autoencoder.tiny import TinyAutoencoder, TinyDecoder, TinyEncoder
+from safelight.autoencoder.tiny import TinyAutoencoder, TinyDecoder, TinyEncoder, WithTinyDecoder
 
 __all__ = [
     "Autoencoder",
@@ -18,4 +18,5 @@ __all__ = [
     "TinyAutoencoder",
     "TinyDecoder",
     "TinyEncoder",
+    "WithTinyDecoder",
 ]

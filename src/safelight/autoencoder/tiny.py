@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from safelight.autoencoder.distributions import Point
-from safelight.configs import TinyAutoencoderConfig
+from safelight.autoencoder.autoencoder import Autoencoder
+from safelight.autoencoder.distributions import Distribution, Point
+from safelight.configs import AutoencoderConfig, TinyAutoencoderConfig
 from safelight.errors import BadInput
 
 MAGNITUDE = 3.0  # of a latent's numbers, at most
@@ -93,12 +94,7 @@ class TinyAutoencoder(nn.Module):
     @classmethod
     def joined(cls, encoder: TinyEncoder, decoder: TinyDecoder) -> TinyAutoencoder:
         """The autoencoder that two halves make; raises BadInput where they do not speak of the same latents."""
-        for name in ("image_channels", "latent_channels", "factor"):
-            found = getattr(encoder.config, name), getattr(decoder.config, name)
-            if found[0] != found[1]:
-                raise BadInput(
-                    f"The tiny encoder's {name} is {found[0]}, the tiny decoder's {found[1]}; they must agree."
-                )
+        _check_same_latents("tiny encoder", encoder.config, decoder.config)
         with torch.device("meta"):
             whole = cls(replace(encoder.config, decoder_blocks=decoder.config.decoder_blocks))
         whole.encoder, whole.decoder = encoder, decoder
@@ -115,6 +111,34 @@ class TinyAutoencoder(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """The image as it comes back: (b, 3, H, W) -> (b, 3, H, W)."""
         return self.decode(self.encode(image).mean)
+
+
+class WithTinyDecoder(nn.Module):
+    """A large autoencoder of which a tiny decoder does the decoding: for a decoder that was published alone."""
+
+    def __init__(self, autoencoder: Autoencoder, decoder: TinyDecoder) -> None:
+        super().__init__()
+        _check_same_latents("autoencoder", autoencoder.config, decoder.config)
+        self.config = autoencoder.config
+        self.autoencoder = autoencoder
+        self.decoder = decoder
+
+    def encode(self, image: Tensor) -> Distribution:
+        """As the large one does it."""
+        return self.autoencoder.encode(image)
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Unscaled latent (b, c, h, w) -> image (b, 3, f h, f w), about in [-1, 1]."""
+        return self.decoder(latent * self.config.scale)
+
+
+def _check_same_latents(
+    name: str, ours: AutoencoderConfig | TinyAutoencoderConfig, decoder: TinyAutoencoderConfig
+) -> None:
+    for field in ("image_channels", "latent_channels", "factor"):
+        found = getattr(ours, field), getattr(decoder, field)
+        if found[0] != found[1]:
+            raise BadInput(f"The {name}'s {field} is {found[0]}, the tiny decoder's {found[1]}; they must agree.")
 
 
 def to_unit_range(latent: Tensor) -> Tensor:

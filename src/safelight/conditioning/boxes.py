@@ -2,9 +2,8 @@
 
 Each box is three tokens: its label, its top left and its bottom right corner; a corner is the number of its cell on a
 square grid. Places that are not used hold the last token of the vocabulary. The two tokens at the end are the corners
-of the part that is drawn: here always the whole picture. So
-do the builders in taming/data/conditional_builder (CompVis/taming-transformers) and
-rdm/data/openimages_bbox_helpers (CompVis/retrieval-augmented-diffusion-models), which trained the published model.
+of the part that is drawn: here always the whole picture. So it is done in taming/data/conditional_builder
+(CompVis/taming-transformers) and rdm/data/openimages_bbox_helpers (CompVis/retrieval-augmented-diffusion-models).
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from safelight.conditioning.open_images import open_images_number
 from safelight.configs import BertConfig
 from safelight.errors import BadInput
 
@@ -27,19 +27,19 @@ FRAME = 2  # tokens of the part that is drawn
 class Box:
     """A labelled place in a picture.
 
-    label: the number of the thing's class in the data that the model was trained on. left, top, right, bottom: in
-    [0, 1], of the picture's width and height.
+    label: what stands there, by the name that it has in OpenImages (`open_images.NAMES`), or by its number in the data
+    that the model was trained on. left, top, right, bottom: in [0, 1], of the picture's width and height.
     """
 
-    label: int
+    label: int | str
     left: float
     top: float
     right: float
     bottom: float
 
     def __post_init__(self) -> None:
-        if isinstance(self.label, bool) or not isinstance(self.label, int) or self.label < 0:
-            raise BadInput(f"label is {self.label!r}; it must be the number of a class, 0 or more.")
+        if isinstance(self.label, bool) or not isinstance(self.label, int | str) or self.number < 0:
+            raise BadInput(f"label is {self.label!r}; it must be a name, or a number that is not negative.")
         for name in ("left", "top", "right", "bottom"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
@@ -49,6 +49,11 @@ class Box:
                 f"The box from ({self.left}, {self.top}) to ({self.right}, {self.bottom}) is empty; left must be less "
                 "than right, and top less than bottom."
             )
+
+    @property
+    def number(self) -> int:
+        """The label as a number; raises BadInput for an unknown name."""
+        return self.label if isinstance(self.label, int) else open_images_number(self.label)
 
 
 def most_boxes(config: BertConfig) -> int:
@@ -66,7 +71,7 @@ def box_tokens(boxes: Sequence[Box], config: BertConfig) -> Tensor:
         raise BadInput(f"The transformer reads {config.length} tokens; boxes fill a multiple of {TOKENS} and {FRAME}.")
     if not 1 <= len(boxes) <= most:
         raise BadInput(f"boxes holds {len(boxes)} boxes; this model takes 1 to {most}.")
-    if (highest := max(box.label for box in boxes)) >= unused:
+    if (highest := max(box.number for box in boxes)) >= unused:
         raise BadInput(f"label is {highest}; this model knows 0 to {unused - 1}.")
     cells = math.isqrt(config.vocabulary)
     tokens = [token for box in boxes for token in _box_tokens(box, cells)]
@@ -80,4 +85,4 @@ def corner_token(x: float, y: float, cells: int) -> int:
 
 
 def _box_tokens(box: Box, cells: int) -> tuple[int, int, int]:
-    return box.label, corner_token(box.left, box.top, cells), corner_token(box.right, box.bottom, cells)
+    return box.number, corner_token(box.left, box.top, cells), corner_token(box.right, box.bottom, cells)

@@ -43,7 +43,9 @@ TASKS: dict[TaskName, Task] = {
         takes=("noise_level",),
         enlarges=True,
     ),
-    "variation": Task(does="varies a picture", bind=from_meaning, needs=("image",), takes=("noise_level",)),
+    "variation": Task(
+        does="varies a picture", bind=from_meaning, needs=("image",), takes=("noise_level",), keeps_size=False
+    ),
     "unconditional": Task(
         does="draws what it was trained on",
         bind=from_nothing,

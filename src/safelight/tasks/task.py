@@ -44,6 +44,7 @@ class Task:
     of the request that it cannot, and can, do without. reads_text: whether it has a use for a prompt. strength: how
     much of the picture it starts from is redrawn by default; None: it always starts from noise.
     guides: whether it can be steered by guidance. enlarges: whether it draws larger than the picture it is shown.
+    keeps_size: whether it draws as large as that picture where no size is asked for.
     """
 
     does: str
@@ -54,6 +55,7 @@ class Task:
     strength: float | None = None
     guides: bool = True
     enlarges: bool = False
+    keeps_size: bool = True
 
 
 def check_inputs(task: Task, request: Request, networks: Networks) -> None:

@@ -9,6 +9,7 @@ from safelight.diffusion.conditioning import Conditioning
 from safelight.diffusion.denoiser import Network
 from safelight.diffusion.guidance import guided
 from safelight.errors import BadInput
+from safelight.images import read_picture
 from safelight.layers.embeddings import sinusoidal_embedding
 from safelight.networks import Networks
 from safelight.run import Run
@@ -32,7 +33,7 @@ def from_meaning(networks: Networks, run: Run, drawing: Drawing) -> Network:
 
 def noisy_meaning(networks: Networks, run: Run, generator: torch.Generator) -> Tensor:
     """(1, 2 d): the picture's vector with noise of the wanted level, and the sinusoidal embedding of that level."""
-    if run.source is None or networks.image_encoder is None:
+    if run.request.image is None or networks.image_encoder is None:
         raise BadInput("This model varies a picture: it needs image, and an image encoder among its parts.")
     schedule, statistics = networks.noise_schedule, networks.embedding_statistics
     if schedule is None or statistics is None:
@@ -40,7 +41,7 @@ def noisy_meaning(networks: Networks, run: Run, generator: torch.Generator) -> T
     level = run.request.noise_level or 0
     if level >= schedule.levels:
         raise BadInput(f"noise_level is {level}; this model was trained with 0 to {schedule.levels - 1}.")
-    vector = networks.embedded(clip_pixels(run.source.picture, networks.image_encoder.config.size)[None])
+    vector = networks.embedded(clip_pixels(read_picture(run.request.image), networks.image_encoder.config.size)[None])
     label = torch.tensor([level], device=vector.device)
     noise = networks.sample_noise(vector.shape, generator)
     noisy = statistics.unscaled(schedule.add_noise(statistics.scaled(vector), noise, label))

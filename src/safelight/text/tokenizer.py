@@ -4,44 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from tokenizers import Regex, models, normalizers, pre_tokenizers, trainers
 from tokenizers import Tokenizer as Backend
-from torch import Tensor
 
-from safelight.errors import BadCheckpoint, BadInput
+from safelight.errors import BadCheckpoint
+from safelight.text.framing import FramingTokenizer
 
 START, END, WORD_END = "<|startoftext|>", "<|endoftext|>", "</w>"
 # Contractions, runs of letters, single digits, runs of anything else that is no space: CLIP's words.
 WORDS = Regex(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+")
 
 
-@dataclass(frozen=True)
-class Tokens:
-    """Token ids of several prompts, cut or padded to one length.
-
-    ids: (b, n) int64. end: (b,) int64, the position of each prompt's end token.
-    """
-
-    ids: Tensor
-    end: Tensor
-
-
-class Tokenizer:
+class Tokenizer(FramingTokenizer):
     """Prompts to token ids, as the checkpoint's own vocabulary has it."""
 
     def __init__(self, vocabulary: dict[str, int], merges: Sequence[tuple[str, str]], *, length: int, pad: str) -> None:
-        for token in (START, END, pad):
-            if token not in vocabulary:
-                raise BadCheckpoint(f"The vocabulary of {len(vocabulary)} tokens lacks {token!r}.")
-        self.vocabulary = vocabulary
         self.merges = list(merges)
-        self.length = length
-        self.pad = pad
-        self.start_id, self.end_id, self.pad_id = vocabulary[START], vocabulary[END], vocabulary[pad]
         model = models.BPE(
             vocab=vocabulary,
             merges=self.merges,
@@ -49,7 +29,19 @@ class Tokenizer:
             end_of_word_suffix=WORD_END,
             continuing_subword_prefix="",
         )
-        self.backend = _pipeline(model)
+        super().__init__(_pipeline(model), vocabulary, length=length, start=START, end=END, pad=pad, special=())
+
+    @classmethod
+    def from_merges(cls, lines: Sequence[str], *, length: int, pad: str) -> Tokenizer:
+        """The tokenizer of the lines of merges.txt, numbered as CLIP's.
+
+        First the letters of the 256 bytes, then the same at the end of a word, then each merge, then start and end.
+        """
+        merges = [_pair(line) for line in lines]
+        alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+        names = [*alphabet, *(letter + WORD_END for letter in alphabet), *(first + second for first, second in merges)]
+        vocabulary = {name: number for number, name in enumerate([*names, START, END])}
+        return cls(vocabulary, merges, length=length, pad=pad)
 
     @classmethod
     def load(cls, folder: Path) -> Tokenizer:
@@ -112,26 +104,6 @@ class Tokenizer:
             "do_lower_case": True,
         }
         (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n", "utf-8")
-
-    def words(self, text: str) -> list[int]:
-        """The ids of a text alone: no start, no end, no limit."""
-        if not isinstance(text, str):
-            raise BadInput(f"A prompt must be text, got {type(text).__name__}.")
-        return list(self.backend.encode(text, add_special_tokens=False).ids)
-
-    def framed(self, words: Sequence[int]) -> list[int]:
-        """At most `length - 2` ids between start and end, padded to `length`."""
-        ids = [self.start_id, *words, self.end_id]
-        return ids + [self.pad_id] * (self.length - len(ids))
-
-    def __call__(self, prompts: Sequence[str]) -> Tokens:
-        """Each prompt between start and end, cut to `length` and padded: ids (b, length)."""
-        rows, ends = [], []
-        for prompt in prompts:
-            words = self.words(prompt)[: self.length - 2]
-            ends.append(len(words) + 1)
-            rows.append(self.framed(words))
-        return Tokens(torch.tensor(rows), torch.tensor(ends))
 
 
 def _read_model(folder: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from safelight.autoencoder import Autoencoder, Pixels, TinyAutoencoder
-from safelight.errors import BadCheckpoint
+from safelight.autoencoder import Autoencoder, Pixels, TinyAutoencoder, WithTinyDecoder
+from safelight.errors import BadCheckpoint, BadInput
 from safelight.text import BertEncoder, Tokenizer
 from safelight.weights.autoencoder import load_autoencoder, save_autoencoder
 from safelight.weights.bert import load_bert, save_bert
@@ -110,6 +110,8 @@ def _savers(parts: Parts) -> dict[str, tuple[str, Save]]:
     }
     if isinstance(autoencoder, TinyAutoencoder):
         savers["vae"] = ("AutoencoderTiny", lambda folder: save_tiny_autoencoder(folder, autoencoder))
+    elif isinstance(autoencoder, WithTinyDecoder):
+        raise BadInput("This layout has no place for a tiny decoder beside an encoder; save the model without it.")
     elif isinstance(autoencoder, Autoencoder):
         older = isinstance(text, BertEncoder) or text is None
         kind = "VQModel" if autoencoder.config.codes else "AutoencoderKL"

@@ -10,11 +10,11 @@ from safelight.errors import BadInput
 from safelight.unet import UNet
 
 if TYPE_CHECKING:
-    from safelight.autoencoder import Autoencoder, Pixels, TinyAutoencoder
+    from safelight.autoencoder import Autoencoder, Pixels, TinyAutoencoder, WithTinyDecoder
     from safelight.conditioning import ClassEmbedder, EmbeddingStatistics, Rescaler
     from safelight.text import BertEncoder, BertTokenizer, ImageEmbedder, TextEncoder, Tokenizer
 
-AnyAutoencoder: TypeAlias = Union["Autoencoder", "TinyAutoencoder", "Pixels"]
+AnyAutoencoder: TypeAlias = Union["Autoencoder", "TinyAutoencoder", "WithTinyDecoder", "Pixels"]
 AnyTextEncoder: TypeAlias = Union["TextEncoder", "BertEncoder"]
 AnyTokenizer: TypeAlias = Union["Tokenizer", "BertTokenizer"]
 

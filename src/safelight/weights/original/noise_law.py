@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from safelight.catalog import CATALOG
 from safelight.configs import ScheduleConfig
 from safelight.diffusion.schedule import Schedule
 from safelight.errors import BadCheckpoint, BadInput
@@ -18,19 +20,30 @@ TOLERANCES = {torch.float64: 1e-5, torch.float32: 1e-5}  # of alpha_bar
 COARSE = 4e-3  # in half precision
 
 
-def read_law(tensors: Mapping[str, Tensor], prefix: str, likely: Iterable[ScheduleConfig]) -> ScheduleConfig | None:
-    """The law that the buffers under a prefix hold, tried against `likely` ones first; None where there are none.
+def read_law(tensors: Mapping[str, Tensor], prefix: str, likely: Sequence[ScheduleConfig]) -> ScheduleConfig | None:
+    """The law that the buffers under a prefix hold; None where there are none.
 
-    What the network predicts is not in them. Raises BadCheckpoint for a law that we do not have.
+    likely: laws to try before those that are only published, and those before any other. What the network predicts is
+    not in the buffers. Raises BadCheckpoint for a law that we do not have.
     """
     alpha_bar, name = _alpha_bar(tensors, prefix)
     if alpha_bar is None:
         return None
     tolerance = TOLERANCES.get(tensors[name].dtype, COARSE)
-    for config in (*likely, *_candidates(tensors, prefix, alpha_bar)):
-        if config.levels == len(alpha_bar) and (Schedule(config).alpha_bar - alpha_bar).abs().max() < tolerance:
-            return config
-    raise BadCheckpoint(f"The noise law in {name!r} is unknown; known are the scaled linear, the linear and the cosine.")
+    published = [law for row in CATALOG for law in (row.schedule, row.noise_schedule) if law is not None]
+    for laws in (likely, published, list(_ending_alike(tensors, prefix, alpha_bar))):
+        errors = [_error(law, alpha_bar) for law in laws]
+        if errors and min(errors) < tolerance:
+            return laws[errors.index(min(errors))]
+    raise BadCheckpoint(
+        f"The noise law in {name!r} is unknown; known are the scaled linear, the linear and the cosine."
+    )
+
+
+def _error(law: ScheduleConfig, alpha_bar: Tensor) -> float:
+    if law.levels != len(alpha_bar):
+        return math.inf
+    return float((Schedule(law).alpha_bar - alpha_bar).abs().max())
 
 
 def write_law(config: ScheduleConfig, prefix: str) -> dict[str, Tensor]:
@@ -46,20 +59,22 @@ def _alpha_bar(tensors: Mapping[str, Tensor], prefix: str) -> tuple[Tensor | Non
         if name in tensors:
             values = tensors[name].float()
             if values.ndim != 1 or len(values) < 2:
-                raise BadCheckpoint(f"The noise law in {name!r} has the shape {tuple(values.shape)}; needed: (levels,).")
+                raise BadCheckpoint(
+                    f"The noise law in {name!r} has the shape {tuple(values.shape)}; needed: (levels,)."
+                )
             return (values if leaf == ALPHA_BAR else torch.cumprod(1 - values, dim=0)), name
     return None, ""
 
 
-def _candidates(tensors: Mapping[str, Tensor], prefix: str, alpha_bar: Tensor) -> Iterator[ScheduleConfig]:
+def _ending_alike(tensors: Mapping[str, Tensor], prefix: str, alpha_bar: Tensor) -> Iterator[ScheduleConfig]:
     """Laws that start and end as this one does."""
     before = torch.cat([torch.ones(1), alpha_bar[:-1]])
     betas = tensors[f"{prefix}{BETAS}"].float() if f"{prefix}{BETAS}" in tensors else 1 - alpha_bar / before
-    ends = {"beta_start": _rounded(betas[0]), "beta_end": _rounded(betas[-1])}
+    start, end = _rounded(betas[0]), _rounded(betas[-1])
     levels = len(alpha_bar)
     for base in (ScheduleConfig(levels=levels), ScheduleConfig(levels=levels, law="linear")):
         try:
-            yield replace(base, **ends)
+            yield replace(base, beta_start=start, beta_end=end)
         except BadInput:  # ends that no such law has
             continue
     yield ScheduleConfig(levels=levels, law="cosine")

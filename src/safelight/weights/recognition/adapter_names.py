@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from safelight.weights.recognition.forms import Kind, Layout
 
@@ -57,10 +57,13 @@ def controlnet_prefix(names: Collection[str]) -> tuple[str, Layout] | None:
 def adapter(names: Collection[str]) -> tuple[Kind, Layout] | None:
     """What kind of adapter, in which style, a file with these names is as a whole, or None."""
     if any(name.endswith(LORA_ENDINGS) for name in names):
-        style = next((layout for start, layout in LORA_STYLES for name in names if name.startswith(start)), "diffusers")
-        return "lora", style
-    style = next((layout for landmark, layout in EMBEDDINGS if landmark in names), None)
-    if style is not None:
-        return "embedding", style
-    alone = 0 < len(names) <= FEW and all("." not in name for name in names)
-    return ("embedding", "diffusers") if alone and any(name.startswith("<") for name in names) else None
+        return "lora", next((layout for start, layout in LORA_STYLES if any(map(_starts(start), names))), "diffusers")
+    for landmark, layout in EMBEDDINGS:
+        if landmark in names:
+            return "embedding", layout
+    few = 0 < len(names) <= FEW and all("." not in name for name in names)
+    return ("embedding", "diffusers") if few and any(map(_starts("<"), names)) else None
+
+
+def _starts(start: str) -> Callable[[str], bool]:
+    return lambda name: name.startswith(start)

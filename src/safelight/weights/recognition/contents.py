@@ -65,36 +65,26 @@ class Contents:
 
 def recognise(tensors: Mapping[str, Tensor]) -> Contents:
     """The parts of a file, their layouts and configurations; nothing of the tensors is read but their shapes."""
-    control = controlnet_prefix(tensors.keys())
-    places = _places(tensors)
-    if not places and control is None and (whole := adapter(tensors.keys())) is not None:
-        kind, layout = whole
-        found = Found(kind=kind, layout=layout, prefix="", names=tuple(tensors))
-        return Contents(found=(found,), models=(), unused=(), unknown=())
+    places, control = _places(tensors), controlnet_prefix(tensors.keys())
+    whole = adapter(tensors.keys()) if not places and control is None else None
+    if whole is not None:
+        adapted = Found(kind=whole[0], layout=whole[1], prefix="", names=tuple(tensors))
+        return Contents(found=(adapted,), models=(), unused=(), unknown=())
+    owned, others = _owned(tensors, places)
+    there = sorted(((FORMS.index(form), prefix) for prefix, forms in places.items() for form in forms))
+    found = [_found(FORMS[place], prefix, owned[prefix], tensors) for place, prefix in there]
     if control is not None:
-        places.pop(control[0], None)  # a ControlNet is half a UNet, not one
-    names: dict[str, list[str]] = {prefix: [] for prefix in places}
-    unused, unknown, controlled = [], [], []
-    prefixes = sorted(places, key=len, reverse=True)
-    for name in tensors:
-        prefix = _owner(name, prefixes, places)
-        if prefix is not None:
-            names[prefix].append(name)
-        elif control is not None and name.startswith(control[0]):
-            controlled.append(name)
-        elif name.startswith(STARTS):
-            unused.append(name)
-        else:
-            unknown.append(name)
-    found = [
-        part for prefix, forms in places.items() for form in forms if (part := _found(form, prefix, names[prefix], tensors))
-    ]
-    if control is not None:
-        found.append(Found(kind="controlnet", layout=control[1], prefix=control[0], names=tuple(controlled)))
-    found, rows = _published(found)
+        names = tuple(name for name in others if name.startswith(control[0]))
+        found.append(Found(kind="controlnet", layout=control[1], prefix=control[0], names=names))
+        others = [name for name in others if not name.startswith(control[0])]
+    parts, rows = _published(found)
     foreign = next((family(name) for name in tensors if name.startswith(FOREIGN_STARTS)), None)
     return Contents(
-        found=tuple(found), models=rows, unused=tuple(unused), unknown=tuple(unknown), foreign=foreign or ""
+        found=tuple(parts),
+        models=rows,
+        unused=tuple(name for name in others if name.startswith(STARTS)),
+        unknown=tuple(name for name in others if not name.startswith(STARTS)),
+        foreign=foreign or "",
     )
 
 
@@ -114,19 +104,24 @@ def _places(tensors: Mapping[str, Tensor]) -> dict[str, list[Form]]:
     return places
 
 
-def _owner(name: str, prefixes: list[str], places: Mapping[str, list[Form]]) -> str | None:
-    for prefix in prefixes:
-        if name.startswith(prefix):
-            root = name[len(prefix) :].partition(".")[0]
-            if any(root in form.roots for form in places[prefix]):
-                return prefix
-    return None
+def _owned(tensors: Mapping[str, Tensor], places: Mapping[str, list[Form]]) -> tuple[dict[str, list[str]], list[str]]:
+    """Prefix -> the names that belong to a part there, the longest prefix first; and the names that belong to none."""
+    ordered = sorted(places, key=len, reverse=True)
+    roots = {prefix: frozenset().union(*(form.roots for form in forms)) for prefix, forms in places.items()}
+    owned: dict[str, list[str]] = {prefix: [] for prefix in places}
+    others = []
+    for name in tensors:
+        for prefix in ordered:
+            if name.startswith(prefix) and name[len(prefix) :].partition(".")[0] in roots[prefix]:
+                owned[prefix].append(name)
+                break
+        else:
+            others.append(name)
+    return owned, others
 
 
 def _found(form: Form, prefix: str, names: list[str], tensors: Mapping[str, Tensor]) -> Found:
-    own = {
-        name[len(prefix) :]: name for name in names if name[len(prefix) :].partition(".")[0] in form.roots
-    }
+    own = {name[len(prefix) :]: name for name in names if name[len(prefix) :].partition(".")[0] in form.roots}
     part = Found(kind=form.kind, layout=form.layout, prefix=prefix, names=tuple(own.values()), form=form)
     try:
         config = form.infer(Shapes(form.kind, {inner: tensors[name] for inner, name in own.items()}))

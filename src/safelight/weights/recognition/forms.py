@@ -53,6 +53,7 @@ Kind = Literal[
 ]
 Layout = Literal["original", "diffusers", "transformers", "open_clip", "taesd", "kohya", "peft", "webui"]
 
+
 @dataclass(frozen=True, kw_only=True)
 class Form:
     """One network in one layout.

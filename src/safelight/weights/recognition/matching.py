@@ -11,6 +11,7 @@ from dataclasses import fields
 from typing import Any
 
 from safelight.catalog import CATALOG, PublishedModel
+from safelight.configs import UNetConfig
 
 HIDDEN: dict[str, frozenset[str]] = {
     "UNetConfig": frozenset({"heads", "groups", "norm_epsilon", "sample_size", "sine_first", "frequency_shift"}),
@@ -20,6 +21,7 @@ HIDDEN: dict[str, frozenset[str]] = {
     "ImageEncoderConfig": frozenset({"heads", "activation", "norm_epsilon"}),
     "RescalerConfig": frozenset({"stages"}),
 }
+OF_TRANSFORMERS = frozenset({"context_width", "transformer_depth", "projection"})  # idle in a UNet without any
 COMPARED = ("unet", "autoencoder", "text_encoder", "class_embedder", "rescaler", "image_encoder")
 
 
@@ -28,6 +30,8 @@ def alike(one: Any, other: Any) -> bool:
     if type(one) is not type(other):
         return False
     hidden = HIDDEN.get(type(one).__name__, frozenset())
+    if isinstance(one, UNetConfig) and not one.reads_context:
+        hidden |= OF_TRANSFORMERS
     names = [field.name for field in fields(one) if field.name not in hidden]
     return all(getattr(one, name) == getattr(other, name) for name in names)
 
@@ -37,9 +41,7 @@ def rows_like(configs: Mapping[str, Any]) -> tuple[PublishedModel, ...]:
     compared = {slot: config for slot, config in configs.items() if slot in COMPARED}
     if not compared:
         return ()
-    return tuple(
-        row for row in CATALOG if all(alike(getattr(row, slot), config) for slot, config in compared.items())
-    )
+    return tuple(row for row in CATALOG if all(alike(getattr(row, slot), config) for slot, config in compared.items()))
 
 
 def as_published(slot: str, config: Any, rows: Iterable[PublishedModel]) -> Any:

@@ -96,5 +96,3 @@ def _config(said: dict[str, Any]) -> Any:
 def _tokenizer(said: dict[str, Any]) -> Tokenizer:
     merges = [(first, second) for first, second in said["merges"]]
     return Tokenizer(said["vocabulary"], merges, length=int(said["length"]), pad=said["pad"])
-
-
