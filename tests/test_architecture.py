@@ -42,6 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "networks": FOUNDATION | NETWORKS | {"diffusion", "placement", "weights"},
     "adapted": FOUNDATION | {"adapters", "images", "networks", "placement", "run", "weights"},
     "tasks": FOUNDATION | NETWORKS | PICTURES | {"layers", "diffusion", "weights", "networks", "run"},
+    "converting": FOUNDATION | NETWORKS | ATTACHED | {"catalog", "opening"},
     "opening": FOUNDATION | NETWORKS | ATTACHED | {"catalog"},
     "pipeline": FOUNDATION | NETWORKS | ATTACHED | PICTURES | RUNNING | {"layers", "catalog", "diffusion", "placement"},
     "training": FOUNDATION

@@ -1,32 +1,26 @@
 """The published models: as many parameters as they were published with, and one row for each that is known."""
 
-import pytest
-import torch
-from torch import nn
+from dataclasses import replace
 
-from safelight.autoencoder import Autoencoder
-from safelight.catalog import CATALOG, PublishedModel, published
-from safelight.configs import BertConfig
-from safelight.errors import BadInput
-from safelight.text import BertEncoder, ImageEmbedder, TextEncoder
-from safelight.unet import UNet
+import pytest
+from torch import nn
 from weights.recognition.test_contents import meta_parts
 
+from safelight.catalog import CATALOG, PublishedModel, published
+from safelight.errors import BadInput
 
-def parameters(network: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())
+
+def parameters(network: nn.Module | None) -> int:
+    return 0 if network is None else sum(parameter.numel() for parameter in network.parameters())
 
 
 @pytest.mark.parametrize("model", CATALOG, ids=lambda model: model.name)
 def test_every_part_has_the_published_number_of_parameters(model: PublishedModel) -> None:
-    with torch.device("meta"):
-        assert parameters(UNet(model.unet)) == model.unet_parameters
-        assert parameters(Autoencoder(model.autoencoder)) == model.autoencoder_parameters
-        if model.text_encoder is not None:
-            kind = BertEncoder if isinstance(model.text_encoder, BertConfig) else TextEncoder
-            assert parameters(kind(model.text_encoder)) == model.text_encoder_parameters
-        if model.image_encoder is not None:
-            assert parameters(ImageEmbedder(model.image_encoder)) == model.image_encoder_parameters
+    parts = meta_parts(model)
+    assert parameters(parts.unet) == model.unet_parameters
+    assert parameters(parts.autoencoder) == model.autoencoder_parameters
+    assert parameters(parts.text_encoder) == model.text_encoder_parameters
+    assert parameters(parts.image_encoder) == model.image_encoder_parameters
 
 
 def test_the_figures_are_the_published_ones() -> None:
@@ -70,7 +64,7 @@ def test_the_whole_family_is_there() -> None:
 
 @pytest.mark.parametrize("model", CATALOG, ids=lambda model: model.name)
 def test_the_task_is_the_one_that_the_parts_tell(model: PublishedModel) -> None:
-    parts = meta_parts(model)
+    parts = replace(meta_parts(model))
     if model.vocabulary != "none":
         parts.tokenizer = object()  # any will do
     assert parts.task == model.task

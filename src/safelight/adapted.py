@@ -15,6 +15,7 @@ from safelight.adapters import (
     ControlNet,
     attach_embedding,
     merge_lora,
+    open_controlnet,
     open_embedding,
     open_lora,
 )
@@ -76,8 +77,6 @@ class Adapted(Networks):
         self, model: str | os.PathLike[str], weight: float = 1.0, *, start: float = 0.0, end: float = 1.0
     ) -> Attachment:
         """Let a ControlNet steer every run that is given a control_image, during a share of its steps."""
-        from safelight.adapters import open_controlnet
-
         network = open_controlnet(Path(model)).to(self.placement.device, self.placement.dtype).eval()
         check_control(network, self.unet)
         adapter = Adapter(kind="controlnet", file=os.fspath(model), weight=float(weight), start=start, end=end)
@@ -117,4 +116,3 @@ class Adapted(Networks):
 def visited(run: Run) -> Sequence[float]:
     """The timestep at the start of each step of a run."""
     return run.plan.timestep_of(run.plan.sigmas[run.first_step : -1]).tolist()
-

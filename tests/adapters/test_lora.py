@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 
 import pytest
@@ -194,30 +196,45 @@ def small(seed: int = 0) -> LoRA:
     return LoRA(unet={"conv_in": update}, name=f"LoRA {seed}")
 
 
-def test_what_runs_beside_comes_off_in_any_order(model: Model) -> None:
-    latent = noise(1, 4, 8, 8)
-    with torch.no_grad():
-        expected = model.unet.conv_in(latent)
-        first, second = attach_lora(model, [(small(), 1.0)]), attach_lora(model, [(small(5), 1.0)])
-        first.detach()
-        with attach_lora(model, [(small(), 1.0)]):
-            both = model.unet.conv_in(latent)
-        second.detach()
-        second.detach()
-        assert relative_error(both, expected) > 0.1
-        assert torch.equal(model.unet.conv_in(latent), expected)
+@pytest.mark.parametrize("attaching", ATTACHING)
+def test_attachments_come_off_in_any_order(attaching: str, model: Model) -> None:
+    attach, latent, before = ATTACHING[attaching], noise(1, 4, 8, 8), weights(model)
 
+    def found() -> Tensor:
+        with torch.no_grad():
+            return model.unet.conv_in(latent)
 
-def test_what_is_merged_comes_off_last_first(model: Model) -> None:
-    before = weights(model)
-    first = merge_lora(model, [(small(), 1.0)])
-    second = merge_lora(model, [(small(5), 1.0)])
-    with pytest.raises(BadInput, match="detach that first"):
-        first.detach()
-    second.detach()
-    assert not torch.equal(model.unet.conv_in.weight, before["unet.conv_in.weight"])
+    expected = found()
+    with attach(model, [(small(5), 1.0)]):
+        of_second = found()
+    first, second = attach(model, [(small(), 1.0)]), attach(model, [(small(5), 1.0)])
+    assert relative_error(found(), of_second) > 0.1
     first.detach()
+    assert torch.equal(found(), of_second)
+    with attach(model, [(small(), 1.0)]):
+        assert relative_error(found(), of_second) > 0.1
+    second.detach()
+    second.detach()
+    assert torch.equal(found(), expected)
     assert_same(weights(model), before)
+
+
+def test_a_weight_that_was_replaced_is_told(model: Model) -> None:
+    merged = merge_lora(model, [(small(), 1.0)])
+    weight = model.unet.conv_in.weight
+    model.unet.conv_in.weight = nn.Parameter(weight.clone())
+    with pytest.raises(BadInput, match="weight was replaced"):
+        merged.detach()
+    model.unet.conv_in.weight = weight
+    merged.detach()
+
+
+def test_a_merged_model_that_is_dropped_leaves_memory(model: Model) -> None:
+    merge_lora(model, [(small(), 1.0)])
+    layer = weakref.ref(model.unet.conv_in)
+    model.unet = None
+    gc.collect()
+    assert layer() is None
 
 
 def test_every_key_that_fits_nothing_is_listed(reference: Reference, model: Model, tmp_path: Path) -> None:

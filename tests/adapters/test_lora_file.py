@@ -51,6 +51,17 @@ def test_through_another_style_and_back(style: str, dtype: torch.dtype, referenc
         assert read_file(tmp_path / "last.safetensors").metadata["ss_base_model_version"] == "sd_v1"
 
 
+def test_peft_is_told_every_rank_and_alpha(tmp_path: Path) -> None:
+    shapes = {"conv_out": (3, 16, 4, 2.0), "level_embedding.linear1": (3, 16, 64, 2.0), "conv_in": (1, 4, 16, 0.5)}
+    updates = {n: Update(down=noise(r, i), up=noise(o, r), alpha=alpha) for n, (r, i, o, alpha) in shapes.items()}
+    save_lora(tmp_path / "lora", LoRA(unet=updates), "peft", SMALL)
+    settings = json.loads((tmp_path / "lora" / "unet" / "adapter_config.json").read_text())
+    assert (settings["r"], settings["lora_alpha"]) == (3, 2)
+    assert settings["rank_pattern"] == {"conv_in": 1}
+    assert settings["alpha_pattern"] == {"conv_in": 0.5}
+    assert settings["target_modules"] == ["conv_in", "conv_out", "time_embedding.linear_1"]
+
+
 def test_what_diffusers_wrote_goes_through_kohyas_and_back(reference: Reference, tmp_path: Path) -> None:
     unet, text = (
         matrices(reference.unet, layers(reference.unet)),

@@ -30,7 +30,7 @@ def test_in_words(model_folder: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["info", str(model_folder)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("tiny: ")
-    assert [line.split()[0] for line in lines[1:]] == ["text_encoder", "unet", "autoencoder", "draws"]
+    assert [line.split()[0] for line in lines[1:]] == ["unet", "autoencoder", "text_encoder", "draws"]
     assert lines[-1] == "  draws 64 x 64 pixels by default"
 
 

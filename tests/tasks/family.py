@@ -68,7 +68,7 @@ def without_text(unet: UNetConfig, **parts: Any) -> Parts:
 def upscaler() -> Parts:
     four = AutoencoderConfig(channels=(32, 32, 32), blocks_per_level=1, groups=16, scale=0.08333)
     return replace(
-        with_text(in_channels=7, classes=1000, attention=("only_cross", "none")),
+        with_text(in_channels=7, classes=1000, attention=("only_cross", "none"), channels=(64, 64)),
         autoencoder=built(lambda: Autoencoder(four)),
         schedule=ScheduleConfig(prediction="v"),
         noise_schedule=ScheduleConfig(beta_start=0.0001, beta_end=0.02),

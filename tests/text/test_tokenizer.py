@@ -103,8 +103,11 @@ def test_the_end_is_where_the_text_ends(tokenizer: Tokenizer) -> None:
     assert tokens.end.tolist() == [1, 1 + len(tokenizer.words("a fox")), 76]
 
 
-def test_the_end_token_cannot_be_typed(tokenizer: Tokenizer) -> None:
-    assert tokenizer.end_id not in tokenizer.words("a <|endoftext|> b")  # transformers would end the text here
+def test_the_name_of_a_special_token_is_read_as_that_token(tokenizer: Tokenizer, reference: CLIPTokenizer) -> None:
+    for text in ("a <|endoftext|> b", "<|startoftext|>a<|endoftext|><|ENDOFTEXT|>", "<|endoftext"):
+        assert tokenizer.words(text) == reference(text, add_special_tokens=False)["input_ids"]
+    assert tokenizer.words("a <|endoftext|> b")[1] == tokenizer.end_id
+    assert tokenizer(["a <|endoftext|> b"]).end.tolist() == [4]  # where the prompt ends, whatever it says
 
 
 def test_a_vocabulary_is_no_larger_than_asked(tokenizer: Tokenizer) -> None:
@@ -147,3 +150,21 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
 def test_a_prompt_must_be_text(tokenizer: Tokenizer) -> None:
     with pytest.raises(BadInput, match="must be text, got int"):
         tokenizer.words(3)  # type: ignore[arg-type]
+
+
+def test_half_a_pair_is_refused(tokenizer: Tokenizer) -> None:
+    with pytest.raises(BadInput, match=r"character 5 of this one is U\+D83E"):
+        tokenizer.words("fox \ud83e\udd8a")
+
+
+def test_a_length_without_room_is_refused() -> None:
+    with pytest.raises(BadInput, match="length is 1"):
+        Tokenizer.from_merges([], length=1, pad="!")
+
+
+def test_merges_are_numbered_as_clip_numbers_them() -> None:
+    tokenizer = Tokenizer.from_merges(["f o", "fo x</w>"], length=77, pad="!")
+    assert tokenizer.words("fox") == [513]
+    assert tokenizer.words("!") == [tokenizer.pad_id] == [0]
+    assert tokenizer.words("a") == [256 + ord("a") - ord("!")]
+    assert (tokenizer.start_id, tokenizer.end_id) == (514, 515)

@@ -51,7 +51,13 @@ def layers(settings: Settings) -> list[Layer]:
     """Every layer in the order in which it runs."""
     base, attention = settings.model_channels, "transformer" if settings.context_dim else "attention"
     down, up = ("residual_down", "residual_up") if settings.resblock_updown else ("down", "up")
-    found, skips, place, width, rate = [Layer("input_blocks.0.0", "conv", settings.in_channels, base)], [base], 1, base, 1
+    found, skips, place, width, rate = (
+        [Layer("input_blocks.0.0", "conv", settings.in_channels, base)],
+        [base],
+        1,
+        base,
+        1,
+    )
     for level, factor in enumerate(settings.channel_mult):
         for _ in range(settings.num_res_blocks):
             found.append(Layer(f"input_blocks.{place}.0", "residual", width, width := factor * base))
@@ -98,10 +104,14 @@ def _shapes(layer: Layer, settings: Settings) -> Shapes:
         return _conv(f"{name}.{'op' if layer.kind == 'down' else 'conv'}", into, out, 3)
     if layer.kind == "attention":
         qkv = {f"{name}.qkv.weight": (3 * out, out, 1), f"{name}.qkv.bias": (3 * out,)}
-        return _norm(f"{name}.norm", out) | qkv | {
-            f"{name}.proj_out.weight": (out, out, 1),
-            f"{name}.proj_out.bias": (out,),
-        }
+        return (
+            _norm(f"{name}.norm", out)
+            | qkv
+            | {
+                f"{name}.proj_out.weight": (out, out, 1),
+                f"{name}.proj_out.bias": (out,),
+            }
+        )
     if layer.kind == "transformer":
         return _transformer_shapes(name, out, settings)
     told = 2 * out if settings.use_scale_shift_norm else out
@@ -223,9 +233,9 @@ def _transformer(tensors: Tensors, settings: Settings, name: str, x: Tensor, con
         h1 = _layer_normed(tensors, f"{block}.norm1", h)
         h = h + _cross(tensors, f"{block}.attn1", h1, h1, count)
         h = h + _cross(tensors, f"{block}.attn2", _layer_normed(tensors, f"{block}.norm2", h), context, count)
-        values, gates = _dense(
-            tensors, f"{block}.ff.net.0.proj", _layer_normed(tensors, f"{block}.norm3", h)
-        ).chunk(2, dim=-1)
+        values, gates = _dense(tensors, f"{block}.ff.net.0.proj", _layer_normed(tensors, f"{block}.norm3", h)).chunk(
+            2, dim=-1
+        )
         h = h + _dense(tensors, f"{block}.ff.net.2", values * functional.gelu(gates))
     h = h.mT.reshape(batch, width, height, breadth)
     return x + _convolved(tensors, f"{name}.proj_out", h, padding=0)

@@ -14,11 +14,14 @@ from unet.original import Settings
 
 @dataclass(frozen=True)
 class Published:
-    """One network. parameters: how many it has, in millions, as its authors print or tabulate it."""
+    """One network. parameters: in millions, as its training log prints or the paper's appendix E tabulates them.
+
+    None where the paper counts the network together with its conditioning.
+    """
 
     settings: Settings
     config: UNetConfig
-    parameters: float
+    parameters: float | None
 
 
 FACES = Published(  # celeba256, ffhq256, lsun_beds256
@@ -142,7 +145,7 @@ LAYOUT = Published(  # layout2img-openimages256
         transformer_depth=3,
         context_width=512,
     ),
-    0,
+    None,
 )
 SEMANTIC = Published(  # semantic_synthesis256; 512 differs in image_size alone
     Settings(
@@ -161,7 +164,7 @@ SEMANTIC = Published(  # semantic_synthesis256; 512 differs in image_size alone
         middle_attention="self",
         heads=(1, 4, 8),
     ),
-    0,
+    215,
 )
 SUPER_RESOLUTION = Published(  # bsr_sr
     Settings(
@@ -213,5 +216,5 @@ TEXT_F4 = Published(  # text2img256
         heads=(6, 12, 18, 30),
         context_width=640,
     ),
-    0,
+    None,
 )

@@ -10,7 +10,7 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline
 
-from safelight.configs import ScheduleConfig, UNetConfig
+from safelight.configs import ScheduleConfig
 from safelight.errors import BadCheckpoint, BadInput
 from safelight.unet import UNet
 from safelight.weights import Parts, check_fit, open_folder, save_folder

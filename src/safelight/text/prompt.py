@@ -14,19 +14,19 @@ from torch import Tensor
 
 from safelight.text.bert import BertEncoder
 from safelight.text.clip import TextEncoder
-from safelight.text.tokenizer import Tokenizer
+from safelight.text.framing import FramingTokenizer
 
 AnyTextEncoder: TypeAlias = TextEncoder | BertEncoder
 
 
-def pieces(prompt: str, tokenizer: Tokenizer) -> list[list[int]]:
+def pieces(prompt: str, tokenizer: FramingTokenizer) -> list[list[int]]:
     """The word ids of a prompt in runs of at most `tokenizer.length - 2`; an empty prompt is one empty run."""
     words = tokenizer.words(prompt)
     room = tokenizer.length - 2
     return [words[start : start + room] for start in range(0, len(words), room)] or [[]]
 
 
-def encode_prompts(prompts: Sequence[str], tokenizer: Tokenizer, encoder: AnyTextEncoder) -> Tensor:
+def encode_prompts(prompts: Sequence[str], tokenizer: FramingTokenizer, encoder: AnyTextEncoder) -> Tensor:
     """Prompts -> (b, p * length, width), where p is the number of pieces of the longest.
 
     Shorter prompts are filled up with empty pieces, so that all can be compared by guidance.
@@ -37,7 +37,7 @@ def encode_prompts(prompts: Sequence[str], tokenizer: Tokenizer, encoder: AnyTex
     return torch.cat(rows)
 
 
-def encode_pieces(runs: Sequence[Sequence[int]], tokenizer: Tokenizer, encoder: AnyTextEncoder) -> Tensor:
+def encode_pieces(runs: Sequence[Sequence[int]], tokenizer: FramingTokenizer, encoder: AnyTextEncoder) -> Tensor:
     """Runs of word ids -> (1, len(runs) * length, width)."""
     framed = [tokenizer.framed(run) for run in runs]
     device = next(encoder.parameters()).device

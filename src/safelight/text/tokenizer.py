@@ -13,8 +13,9 @@ from safelight.errors import BadCheckpoint
 from safelight.text.framing import FramingTokenizer
 
 START, END, WORD_END = "<|startoftext|>", "<|endoftext|>", "</w>"
-# Contractions, runs of letters, single digits, runs of anything else that is no space: CLIP's words.
-WORDS = Regex(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+")
+# Contractions, runs of letters, single digits, runs of anything else that is no space: CLIP's words. The names of the
+# special tokens come apart from what stands beside them also where capitals make them no special tokens.
+WORDS = Regex(r"<\|(?:start|end)oftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+")
 
 
 class Tokenizer(FramingTokenizer):
@@ -128,7 +129,7 @@ def _pipeline(model: models.Model) -> Backend:
     backend.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(WORDS, "removed", invert=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),  # parts `<|endoftext|>` into three words again
         ]
     )
     return backend

@@ -143,7 +143,7 @@ def _networks(
 ) -> dict[str, Any]:
     loaded, faults = dict(slots), []
     for part in contents.found:
-        if part.kind in loaded:
+        if part.kind in loaded or part.form is None:  # a ControlNet may lie beside a model
             continue
         try:
             loaded[part.kind] = open_found(part, path, tensors, dtype, weights)

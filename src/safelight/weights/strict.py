@@ -1,7 +1,7 @@
 """Weights into a network, strictly: every tensor in its place, or one error that lists all that is wrong.
 
-The network is built on the meta device, so that nothing is initialised or allocated only to be overwritten. It takes
-the file's own tensors, which stay on disk until they are used.
+The network is built without weights, so that nothing is drawn or allocated only to be overwritten. It takes the file's
+own tensors, which stay on disk until they are used.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from safelight.errors import BadCheckpoint
+from safelight.weights.empty import without_weights
 from safelight.weights.key_table import KeyTable, Place
 from safelight.weights.packing import PLAIN
 
@@ -38,7 +39,7 @@ def load_strictly(
     soon as its copy is made, unless the caller still holds it. Raises BadCheckpoint that lists missing, extra and
     misshapen tensors under their names in the file.
     """
-    with torch.device("meta"):
+    with without_weights():
         network = build()
     expected = network.state_dict()
     found, extra = _placed(table, tensors, expected)

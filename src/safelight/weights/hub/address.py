@@ -72,8 +72,7 @@ def _without_host(text: str) -> str:
     address = urlsplit(text)
     if address.hostname not in {*HOSTS, endpoint}:
         raise BadInput(f"{text!r} is not on the hub ({', '.join(sorted(HOSTS))}); download the file and give its path.")
-    owner, name, *rest = [*address.path.strip("/").split("/"), ""]
-    if rest[0] not in PAGES:
+    owner, name, page, revision, *path = [*address.path.strip("/").split("/"), "", "", ""]
+    if page not in PAGES:
         return address.path.strip("/")
-    _, revision, *path = [*rest[:-1], ""]
     return "/".join(filter(None, (owner, f"{name}@{revision}" if revision else name, *path)))

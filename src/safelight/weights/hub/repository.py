@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import filterfalse
 from pathlib import Path
 
 from safelight import __version__
@@ -35,9 +34,8 @@ class Repository:
         files = {
             file.rfilename: (file.size or 0, file.lfs.sha256 if file.lfs else str(file.blob_id))
             for file in info.siblings or []
+            if is_inside(file.rfilename)  # what is not, such as "../name", is as if it were not listed
         }
-        for name in filterfalse(is_inside, files):
-            raise BadInput(f"The hub lists {name!r} in {str(address)!r}; a name must stay inside its repository.")
         if not COMMIT.fullmatch(str(info.sha)):
             raise BadInput(f"The hub gives {info.sha!r} as the commit of {str(address)!r}; it must be 40 hex digits.")
         return cls(address, str(info.sha), files)

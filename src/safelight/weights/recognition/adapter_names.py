@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+
+from torch import Tensor
 
 from safelight.weights.recognition.forms import Kind, Layout
 
@@ -31,7 +33,6 @@ LORA_STYLES: tuple[tuple[str, Layout], ...] = (
     ("lora_te", "kohya"),
     ("base_model.model.", "peft"),
 )
-# (landmark of the whole file, prefix, kind, layout)
 CONTROLNETS: tuple[tuple[str, Layout], ...] = (
     ("input_hint_block.0.weight", "original"),
     ("controlnet_cond_embedding.conv_in.weight", "diffusers"),
@@ -42,7 +43,8 @@ EMBEDDINGS: tuple[tuple[str, Layout], ...] = (
     ("clip_l", "webui"),
     ("clip_g", "webui"),
 )
-FEW = 8  # vectors of words in one file
+FEW = 8  # words in one file
+TEXT_WIDTHS = (768, 1024, 1280)
 
 
 def controlnet_prefix(names: Collection[str]) -> tuple[str, Layout] | None:
@@ -54,15 +56,21 @@ def controlnet_prefix(names: Collection[str]) -> tuple[str, Layout] | None:
     return None
 
 
-def adapter(names: Collection[str]) -> tuple[Kind, Layout] | None:
-    """What kind of adapter, in which style, a file with these names is as a whole, or None."""
-    if any(name.endswith(LORA_ENDINGS) for name in names):
-        return "lora", next((layout for start, layout in LORA_STYLES if any(map(_starts(start), names))), "diffusers")
+def adapter(tensors: Mapping[str, Tensor]) -> tuple[Kind, Layout] | None:
+    """What kind of adapter, in which style, a file with these tensors is as a whole, or None."""
+    if any(name.endswith(LORA_ENDINGS) for name in tensors):
+        return "lora", next((layout for start, layout in LORA_STYLES if any(map(_starts(start), tensors))), "diffusers")
     for landmark, layout in EMBEDDINGS:
-        if landmark in names:
+        if landmark in tensors:
             return "embedding", layout
-    few = 0 < len(names) <= FEW and all("." not in name for name in names)
-    return ("embedding", "diffusers") if few and any(map(_starts("<"), names)) else None
+    words = 0 < len(tensors) <= FEW and all(_is_word(name, tensor) for name, tensor in tensors.items())
+    return ("embedding", "diffusers") if words else None
+
+
+def _is_word(name: str, tensor: Tensor) -> bool:
+    """Whether a tensor is a word's vectors under the word itself."""
+    vectors = tensor.ndim in (1, 2) and tensor.shape[-1] in TEXT_WIDTHS
+    return name.startswith("<") or (vectors and "." not in name)
 
 
 def _starts(start: str) -> Callable[[str], bool]:

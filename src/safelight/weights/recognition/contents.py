@@ -16,7 +16,7 @@ from safelight.weights.recognition.leftovers import FOREIGN_STARTS, STARTS, fami
 from safelight.weights.recognition.matching import as_published, rows_like
 from safelight.weights.recognition.shapes import Shapes
 
-MODEL, AVERAGED = "model.", "model_ema."
+MODEL, AVERAGED, SHOWN = "model.", "model_ema.", "cond_stage_model."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ class Contents:
 def recognise(tensors: Mapping[str, Tensor]) -> Contents:
     """The parts of a file, their layouts and configurations; nothing of the tensors is read but their shapes."""
     places, control = _places(tensors), controlnet_prefix(tensors.keys())
-    whole = adapter(tensors.keys()) if not places and control is None else None
+    whole = adapter(tensors) if not places and control is None else None
     if whole is not None:
         adapted = Found(kind=whole[0], layout=whole[1], prefix="", names=tuple(tensors))
         return Contents(found=(adapted,), models=(), unused=(), unknown=())
@@ -77,12 +77,13 @@ def recognise(tensors: Mapping[str, Tensor]) -> Contents:
         names = tuple(name for name in others if name.startswith(control[0]))
         found.append(Found(kind="controlnet", layout=control[1], prefix=control[0], names=names))
         others = [name for name in others if not name.startswith(control[0])]
+    found, again = _without_twins(found)
     parts, rows = _published(found)
     foreign = next((family(name) for name in tensors if name.startswith(FOREIGN_STARTS)), None)
     return Contents(
         found=tuple(parts),
         models=rows,
-        unused=tuple(name for name in others if name.startswith(STARTS)),
+        unused=(*again, *(name for name in others if name.startswith(STARTS))),
         unknown=tuple(name for name in others if not name.startswith(STARTS)),
         foreign=foreign or "",
     )
@@ -98,7 +99,7 @@ def _places(tensors: Mapping[str, Tensor]) -> dict[str, list[Form]]:
             continue
         for form in ordered:
             before = name.removesuffix(form.landmark)
-            if before != name and (not before or before.endswith(".")):
+            if before != name and (not before or (before.endswith(".") and not form.alone)):
                 places.setdefault(before + form.inner, []).append(form)
                 break
     return places
@@ -132,6 +133,13 @@ def _found(form: Form, prefix: str, names: list[str], tensors: Mapping[str, Tens
         wanted = ((name, AVERAGED + name.removeprefix(MODEL).replace(".", "")) for name in own.values())
         averaged = {name: average for name, average in wanted if average in tensors}
     return replace(part, config=config, averaged=averaged)
+
+
+def _without_twins(found: list[Found]) -> tuple[list[Found], tuple[str, ...]]:
+    """The parts without the autoencoder that the paper's inpainting file holds a second time; and its names there."""
+    autoencoders = [part for part in found if part.kind == "autoencoder"]
+    twins = [part for part in autoencoders if part.prefix == SHOWN] if len(autoencoders) > 1 else []
+    return [part for part in found if part not in twins], tuple(name for part in twins for name in part.names)
 
 
 def _published(found: list[Found]) -> tuple[list[Found], tuple[PublishedModel, ...]]:

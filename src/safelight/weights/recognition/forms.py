@@ -58,7 +58,8 @@ Layout = Literal["original", "diffusers", "transformers", "open_clip", "taesd", 
 class Form:
     """One network in one layout.
 
-    landmark: the tensor that tells it. inner: how much of the landmark is prefix. roots: how the names of its tensors
+    landmark: the tensor that tells it. inner: how much of the landmark is prefix. alone: whether it only lies in files
+    of its own, without a prefix. roots: how the names of its tensors
     begin after the prefix. infer: its configuration from the shapes. keys: its table of names. build: our network.
     """
 
@@ -66,6 +67,7 @@ class Form:
     layout: Layout
     landmark: str
     inner: str = ""
+    alone: bool = False
     roots: frozenset[str]
     infer: Callable[[Shapes], Any]
     keys: Callable[[Any, Shapes], KeyTable]
@@ -133,6 +135,7 @@ FORMS: tuple[Form, ...] = (
         kind="tiny_encoder",
         layout="taesd",
         landmark="1.conv.0.weight",
+        alone=True,
         roots=frozenset(map(str, range(100))),
         infer=lambda shapes: tiny_encoder_config(Path(shapes.part), shapes.tensors),
         keys=lambda config, _: tiny_encoder_keys(config),
@@ -141,7 +144,8 @@ FORMS: tuple[Form, ...] = (
     Form(
         kind="tiny_decoder",
         layout="taesd",
-        landmark="3.conv.0.weight",
+        landmark="1.weight",  # what comes before it has none
+        alone=True,
         roots=frozenset(map(str, range(100))),
         infer=lambda shapes: tiny_decoder_config(Path(shapes.part), shapes.tensors),
         keys=lambda config, _: tiny_decoder_keys(config),

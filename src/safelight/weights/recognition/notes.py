@@ -69,6 +69,11 @@ def write_notes(parts: Parts) -> dict[str, str]:
     return {KEY: json.dumps(said, ensure_ascii=False), METADATA: parts.schedule.prediction}
 
 
+def write_part_notes(slot: str, config: Any) -> dict[str, str]:
+    """The metadata of a file with the one part that fills a slot of Parts."""
+    return {KEY: json.dumps({slot: {"is": type(config).__name__, **asdict(config)}})}
+
+
 def read_notes(metadata: Mapping[str, str]) -> Notes:
     """What a file's metadata says; raises BadCheckpoint for a note that cannot be read."""
     if KEY not in metadata:

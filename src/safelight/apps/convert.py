@@ -1,0 +1,42 @@
+"""`safelight convert M OUT`: a model, a part or an adapter in another form."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from safelight.apps.terminal import add_json_argument, answer, prediction_of
+
+
+def add_to(commands: Any) -> None:
+    """The arguments of the command."""
+    command = commands.add_parser("convert", help="write a model, a part of one or an adapter in another form")
+    command.add_argument("model", help="a folder, a file, an id on the hub, or 'bundled'")
+    command.add_argument("out", type=Path, help="OUT.safetensors for one file, another name for a folder")
+    command.add_argument("--dtype", metavar="D", help="float32, bfloat16 or float16 (default: the numbers as they are)")
+    command.add_argument("--style", metavar="S", help="of an adapter: kohya, diffusers, peft; automatic1111, plain")
+    command.add_argument("--variant", metavar="V", help="read the files of that name, such as fp16")
+    command.add_argument("--prediction", metavar="P", help="epsilon, v or x0, where the file cannot be believed")
+    command.add_argument("--raw", action="store_true", help="the raw weights of a training file, not their averages")
+    add_json_argument(command)
+    command.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Convert, and say what was written where."""
+    from safelight.converting import convert
+    from safelight.placement import DTYPES, SHORT_NAMES, placement_for
+
+    name = SHORT_NAMES.get(arguments.dtype, arguments.dtype)
+    dtype = None if name is None else DTYPES.get(name) or placement_for("cpu", name).dtype
+    what = convert(
+        arguments.model,
+        arguments.out,
+        dtype=dtype,
+        style=arguments.style,
+        variant=arguments.variant,
+        prediction=prediction_of(arguments.prediction),
+        weights="raw" if arguments.raw else "averaged",
+    )
+    answer(arguments, {"out": str(arguments.out), "what": what}, [f"{arguments.out}: {what}"])

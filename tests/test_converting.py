@@ -1,0 +1,149 @@
+"""From form to form and back: the same bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from adapters.low_rank import kohya, layers, matrices, write
+from diffusers import UNet2DConditionModel
+from safetensors.torch import load_file
+from tasks.family import FAMILY
+from tiny_model import tiny_parts
+
+import safelight
+from safelight.adapters import Embedding, open_embedding, save_embedding
+from safelight.apps.cli import main
+from safelight.autoencoder import TinyAutoencoder, WithTinyDecoder
+from safelight.configs import TinyAutoencoderConfig
+from safelight.converting import convert
+from safelight.errors import BadInput
+from safelight.pipeline import Pipeline
+from safelight.weights import Parts, save_autoencoder, save_folder, save_tiny_halves, save_unet
+from safelight.weights.formats import read_file
+from safelight.weights.single_file import save_single_file
+
+
+def bytes_of(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
+    """Every tensor of a folder."""
+    files = sorted(folder.rglob("*.safetensors"))
+    assert files
+    return {str(file.relative_to(folder)): load_file(file) for file in files}
+
+
+def same(one: dict[str, dict[str, torch.Tensor]], other: dict[str, dict[str, torch.Tensor]]) -> bool:
+    return one.keys() == other.keys() and all(
+        tensors.keys() == other[name].keys()
+        and all(torch.equal(t, other[name][key]) and t.dtype == other[name][key].dtype for key, t in tensors.items())
+        for name, tensors in one.items()
+    )
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FAMILY if kind != "pixels"])
+def test_a_model_to_one_file_and_back(kind: str, tmp_path: Path) -> None:
+    save_folder(tmp_path / "a", FAMILY[kind]())
+    convert(tmp_path / "a", tmp_path / "b.safetensors")
+    convert(tmp_path / "b.safetensors", tmp_path / "c")
+    convert(tmp_path / "c", tmp_path / "d.safetensors")
+    assert same(bytes_of(tmp_path / "a"), bytes_of(tmp_path / "c"))
+    assert same(*({"": load_file(tmp_path / f"{name}.safetensors")} for name in "bd"))
+    b, d = (read_file(tmp_path / f"{name}.safetensors").metadata for name in "bd")
+    assert b == d
+    before, after = (safelight.load(tmp_path / name, device="cpu").parts() for name in ("a", "c"))
+    for part in ("unet", "autoencoder", "text_encoder"):
+        assert getattr(getattr(before, part), "config", None) == getattr(getattr(after, part), "config", None)
+    assert (before.schedule, before.noise_schedule) == (after.schedule, after.noise_schedule)
+
+
+def test_a_file_draws_what_its_folder_draws(tmp_path: Path, pipe: Pipeline, model_folder: Path) -> None:
+    convert(model_folder, tmp_path / "m.safetensors")
+    options = {"num_inference_steps": 2, "seed": 1}
+    again = safelight.load(tmp_path / "m.safetensors", device="cpu")
+    assert again("a", **options).images[0].tobytes() == pipe("a", **options).images[0].tobytes()
+
+
+def test_in_half_precision(model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "half.safetensors"
+    assert main(["convert", str(model_folder), str(out), "--dtype", "fp16"]) == 0
+    floats = {t.dtype for t in load_file(out).values() if t.is_floating_point() and t.ndim > 1}
+    assert floats == {torch.float16}
+    assert "half.safetensors: the model tiny" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("part", ["unet", "autoencoder"])
+def test_a_part_alone(part: str, tmp_path: Path) -> None:
+    network = getattr(tiny_parts(), part)
+    {"unet": save_unet, "autoencoder": save_autoencoder}[part](tmp_path / "a", network)
+    convert(tmp_path / "a", tmp_path / "b.safetensors")
+    convert(tmp_path / "b.safetensors", tmp_path / "c")
+    assert same(bytes_of(tmp_path / "a"), bytes_of(tmp_path / "c"))
+
+
+def test_an_embedding(tmp_path: Path) -> None:
+    first = Embedding(word="<moon>", vectors=torch.randn(2, 32), name="it")
+    save_embedding(tmp_path / "a.safetensors", first, "diffusers")
+    convert(tmp_path / "a.safetensors", tmp_path / "b.pt", style="automatic1111")
+    convert(tmp_path / "b.pt", tmp_path / "c.safetensors", style="diffusers")
+    assert same(*({"": load_file(tmp_path / f"{name}.safetensors")} for name in "ac"))
+    assert open_embedding(tmp_path / "b.pt").word == "<moon>"
+
+
+def test_what_cannot_be_converted(model_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    save_embedding(tmp_path / "a.safetensors", Embedding(word="w", vectors=torch.randn(1, 4), name="it"))
+    for source, out, options, message in [
+        (model_folder, "there", {}, "is there already; name a new file"),
+        (model_folder, "x", {"style": "kohya"}, "only a LoRA or an embedding is written in a style"),
+        (tmp_path / "a.safetensors", "x.safetensors", {}, "say with style= which form; allowed: diffusers"),
+        (tmp_path / "a.safetensors", "x.safetensors", {"style": "kohya"}, "style 'kohya'"),
+        (tmp_path / "absent", "x", {}, "is no folder and no file here"),
+    ]:
+        with pytest.raises(BadInput, match=message):
+            convert(source, tmp_path / out, **options)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.safetensors", "there"]
+
+
+def test_another_autoencoder(model_folder: Path, tmp_path: Path) -> None:
+    other: Parts = tiny_parts(seed=3)
+    save_autoencoder(tmp_path / "folder", other.autoencoder)
+    convert(tmp_path / "folder", tmp_path / "file.safetensors")
+    save_single_file(tmp_path / "model.safetensors", other)
+    options = {"num_inference_steps": 2, "seed": 1}
+    plain = safelight.load(model_folder, device="cpu")("a", **options).images[0].tobytes()
+    drawn = {
+        safelight.load(model_folder, device="cpu", autoencoder=tmp_path / name)("a", **options).images[0].tobytes()
+        for name in ("folder", "file.safetensors")
+    }
+    assert len(drawn) == 1
+    assert plain not in drawn
+    with pytest.raises(BadInput, match="is no autoencoder but a UNet"):
+        save_unet(tmp_path / "unet", other.unet)
+        safelight.load(model_folder, autoencoder=tmp_path / "unet")
+
+
+def test_a_tiny_decoder(model_folder: Path, tmp_path: Path) -> None:
+    tiny = TinyAutoencoder(TinyAutoencoderConfig(width=16))
+    save_tiny_halves(tmp_path / "e.safetensors", tmp_path / "d.safetensors", tiny)
+    pipe = safelight.load(model_folder, device="cpu", autoencoder=tmp_path / "d.safetensors")
+    assert isinstance(pipe.autoencoder, WithTinyDecoder)
+    assert pipe("a", num_inference_steps=1, seed=1).images[0].size == (64, 64)
+    with pytest.raises(BadInput, match="tiny decoder"):
+        pipe.save(tmp_path / "model")
+
+
+def test_a_lora_through_every_style(model_folder: Path, tmp_path: Path) -> None:
+    network = UNet2DConditionModel.from_pretrained(model_folder / "unet")
+    write(tmp_path / "a.safetensors", kohya(matrices(network, layers(network)), {}))
+    convert(tmp_path / "a.safetensors", tmp_path / "b.safetensors", style="diffusers")
+    convert(tmp_path / "b.safetensors", tmp_path / "c", style="peft")
+    convert(tmp_path / "c", tmp_path / "d.safetensors", style="kohya")
+    before, after = load_file(tmp_path / "a.safetensors"), load_file(tmp_path / "d.safetensors")
+    assert before.keys() == after.keys()
+    assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
+    pictures = set()
+    for name in ("a.safetensors", "b.safetensors", "c", "d.safetensors"):
+        pipe = safelight.load(model_folder, device="cpu")
+        pipe.add_lora(tmp_path / name)
+        pictures.add(pipe("a", num_inference_steps=2, seed=1).images[0].tobytes())
+    assert len(pictures) == 1
