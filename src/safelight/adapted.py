@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -77,7 +77,9 @@ class Adapted(Networks):
         self, model: str | os.PathLike[str], weight: float = 1.0, *, start: float = 0.0, end: float = 1.0
     ) -> Attachment:
         """Let a ControlNet steer every run that is given a control_image, during a share of its steps."""
-        network = open_controlnet(Path(model)).to(self.placement.device, self.placement.dtype).eval()
+        # An inpainting UNet's mask and picture are not for it: it reads the latent alone.
+        alone = replace(self.unet.config, in_channels=self.unet.config.out_channels)
+        network = open_controlnet(Path(model), alone).to(self.placement.device, self.placement.dtype).eval()
         check_control(network, self.unet)
         adapter = Adapter(kind="controlnet", file=os.fspath(model), weight=float(weight), start=start, end=end)
         entry = (adapter, network)

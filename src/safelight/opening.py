@@ -77,8 +77,8 @@ def located(model: Model, variant: str | None = None) -> Path:
     if "/" in text and not path.is_absolute() and not path.parent.is_dir():
         return fetch(text, variant=variant)
     raise BadInput(
-        f"model {text!r} is no folder and no file here; give a folder in the diffusers layout, a checkpoint file, an id "
-        "on the hub (owner/name), or 'bundled'."
+        f"model {text!r} is no folder and no file here; give a folder in the diffusers layout, a checkpoint file, "
+        "an id on the hub (owner/name), or 'bundled'."
     )
 
 
@@ -121,4 +121,6 @@ def _check_whole(folder: Path) -> None:
         raise BadInput(f"{str(folder)!r} is a part, a {kind}, and no whole model: it has no {NAME}.")
     files = sorted(file.name for file in folder.iterdir() if file.suffix in ENDINGS)
     if files:
-        raise BadInput(f"{str(folder)!r} has no {NAME}; if one of its files is meant, name it: {', '.join(files[:20])}.")
+        raise BadInput(
+            f"{str(folder)!r} has no {NAME}; if one of its files is meant, name it: {', '.join(files[:20])}."
+        )

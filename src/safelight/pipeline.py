@@ -21,12 +21,12 @@ from torch import Tensor
 from safelight import __version__
 from safelight.adapted import Adapted
 from safelight.autoencoder.preview import latent_colours
+from safelight.configs import Prediction
 from safelight.diffusion.denoiser import as_denoiser
 from safelight.diffusion.inpainting import inpainting
 from safelight.diffusion.noise import generators, noise_source
 from safelight.diffusion.plan import plan
 from safelight.diffusion.side_by_side import side_by_side
-from safelight.configs import Prediction
 from safelight.errors import BadInput
 from safelight.images import Drawn, read_picture, to_picture
 from safelight.opening import Averaging, fingerprint, is_bundled, open_model

@@ -268,6 +268,19 @@ def test_layers_that_the_model_lacks_and_other_shapes_are_listed(model: Model, t
     assert not model.unet.conv_in._forward_hooks
 
 
+@pytest.mark.parametrize("weight", [float("nan"), float("inf")])
+def test_a_weight_is_a_number(weight: float, model: Model) -> None:
+    for attach in ATTACHING.values():
+        with pytest.raises(BadInput, match=f"LoRA 0 has the weight {weight}"):
+            attach(model, [(small(), weight)])
+
+
+def test_a_whole_checkpoint_is_no_lora_and_not_all_of_its_names_are_spelt_out(tmp_path: Path) -> None:
+    names = {f"first_stage_model.{place:04}.weight": noise(1) for place in range(1200)}
+    with pytest.raises(BadCheckpoint, match=r"1200 tensors .*\.0999\.weight, and 200 more"):
+        open_lora(write(tmp_path / "checkpoint", names))
+
+
 def test_a_model_without_a_text_encoder_has_no_such_layers(model: Model) -> None:
     model.text_encoder = None
     lora = LoRA(text_encoder={"layers.0.perceptron.up": Update(down=noise(1, 24), up=noise(40, 1))})

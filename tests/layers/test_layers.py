@@ -9,9 +9,10 @@ from torch.nn import functional
 from weights.references import noise, relative_error
 
 from safelight.layers.attention import Attention, SpatialSelfAttention, attend
-from safelight.layers.embeddings import sinusoidal_embedding
+from safelight.layers.embeddings import guidance_embedding, sinusoidal_embedding
 from safelight.layers.normalisation import GroupNorm
 from safelight.layers.resampling import Downsample, DownsampleBottomRight, Upsample
+from safelight.layers.residual import ResidualBlock, ResidualDownsample, ResidualUpsample
 
 
 def test_attention_is_a_softmax_over_the_context() -> None:
@@ -83,3 +84,32 @@ def test_attention_trains_by_the_plain_formula_as_by_the_fused_kernel(monkeypatc
         gradients.append([result.detach(), q.grad, k.grad, v.grad])
     for plain, fused in zip(*gradients, strict=True):
         assert relative_error(plain, fused) < 1e-5
+
+
+def test_the_embedding_of_no_guidance_is_that_of_zero() -> None:
+    none, doubled = guidance_embedding(torch.tensor([1.0, 2.0]), 6)
+    assert none.tolist() == [0, 0, 0, 1, 1, 1]
+    angles = [1000 * 10000 ** (-i / 2) for i in range(3)]
+    expected = [math.sin(a) for a in angles] + [math.cos(a) for a in angles]
+    assert doubled.tolist() == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("modulation", ["shift", "scale_and_shift"])
+def test_an_embedding_of_nothing_leaves_a_residual_block_alone(modulation: str) -> None:
+    block = ResidualBlock(4, 4, embedding_width=6, groups=2, norm_epsilon=1e-5, modulation=modulation)
+    nn.init.zeros_(block.embedding.bias)
+    x = noise(2, 4, 3, 5)
+    assert torch.allclose(block(x, torch.zeros(2, 6)), block(x), atol=1e-6)  # SiLU(0) = 0
+    assert not torch.allclose(block(x, noise(2, 6)), block(x), atol=1e-3)
+
+
+def test_residual_blocks_resize_both_of_their_ways() -> None:
+    shape = {"embedding_width": 0, "groups": 2, "norm_epsilon": 1e-5}
+    x = noise(2, 4, 6, 8)
+    down, up = ResidualDownsample(4, 4, **shape), ResidualUpsample(4, 4, **shape)
+    for block in (down, up):
+        nn.init.zeros_(block.conv2.weight)
+        nn.init.zeros_(block.conv2.bias)  # only the shortcut is left
+    means = x.unflatten(3, (4, 2)).unflatten(2, (3, 2)).mean(dim=(3, 5))
+    assert torch.allclose(down(x), means, atol=1e-6)
+    assert torch.equal(up(x), x.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3))

@@ -12,7 +12,8 @@ from safelight.weights.clip_keys import CLIP_KEYS, IMAGE_ENCODER_KEYS, TEXT_ENCO
 from safelight.weights.key_table import KeyTable, under
 from safelight.weights.unet_keys import unet_keys
 
-MIXED = UNetConfig(attention=("cross", "self", "none", "cross"), classes=3)
+MIXED = UNetConfig(attention=("cross", "self", "none", "only_cross"), classes=3)
+RESIZED = UNetConfig(resampling="residual", modulation="scale_and_shift", class_vector=5, guidance_width=8)
 
 
 @pytest.mark.parametrize(
@@ -20,12 +21,13 @@ MIXED = UNetConfig(attention=("cross", "self", "none", "cross"), classes=3)
     [
         (lambda: UNet(UNetConfig()), unet_keys(UNetConfig())),
         (lambda: UNet(MIXED), unet_keys(MIXED)),
+        (lambda: UNet(RESIZED), unet_keys(RESIZED)),
         (lambda: Autoencoder(AutoencoderConfig()), AUTOENCODER_KEYS),
         (lambda: TextEncoder(TextEncoderConfig()), TEXT_ENCODER_KEYS),
         (lambda: ImageEncoder(ImageEncoderConfig()), IMAGE_ENCODER_KEYS),
         (lambda: CLIP(TextEncoderConfig(), ImageEncoderConfig()), CLIP_KEYS),
     ],
-    ids=["unet", "mixed unet", "autoencoder", "text", "image", "clip"],
+    ids=["unet", "mixed unet", "unet of residual blocks", "autoencoder", "text", "image", "clip"],
 )
 def test_every_name_goes_there_and_back(build, table: KeyTable) -> None:  # type: ignore[no-untyped-def]
     with torch.device("meta"):

@@ -5,7 +5,7 @@ h = W x + (alpha / r) B A x, equation 3 there, with A the `down` matrix and B th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from safelight.errors import BadCheckpoint
 
+LISTED = 1000
 Layer = nn.Linear | nn.Conv2d
 Part = Literal["unet", "text_encoder"]
 Place = tuple[Part, str]  # and our name of a layer
@@ -110,6 +111,13 @@ def weight_shape(layer: Layer) -> tuple[int, ...]:
     """The shape of a layer's weight, as `Update.shape` has it."""
     shape = tuple(layer.weight.shape)
     return shape[:2] if shape[2:] == (1, 1) else shape
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names as a message spells them out: all of a LoRA's, but not all of a whole checkpoint's, given by mistake."""
+    ordered = sorted(names)
+    rest = f", and {len(ordered) - LISTED} more" if len(ordered) > LISTED else ""
+    return "; ".join(ordered[:LISTED]) + rest
 
 
 def _shown(shape: tuple[int, ...]) -> str:

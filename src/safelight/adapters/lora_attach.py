@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 from weakref import WeakKeyDictionary
@@ -10,10 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from safelight.adapters.attachment import Attachment, SwappedWeight
-from safelight.adapters.lora import Layer, LoRA, Part, Update, weight_shape
-from safelight.errors import BadCheckpoint
+from safelight.adapters.lora import Layer, LoRA, Part, Update, listed, weight_shape
+from safelight.errors import BadCheckpoint, BadInput
 
-LISTED = 40  # names of each kind of fault that a message spells out
 Weighted = tuple[LoRA, float]  # the second is how strongly it works; 1 is as it was trained
 Entry = tuple[Update, float]
 
@@ -30,8 +30,8 @@ class Adaptable(Protocol):
 def attach_lora(parts: Adaptable, loras: Sequence[Weighted]) -> Attachment:
     """Run LoRAs beside the layers that they update; the weights themselves are never touched.
 
-    Attachments come off in any order. Raises BadCheckpoint that lists every key of a LoRA that does not fit, and then
-    nothing is attached.
+    Attachments come off in any order. Raises BadCheckpoint that lists every key of a LoRA that does not fit, BadInput
+    for a weight that is no number; then nothing is attached.
     """
     hooks = [
         layer.register_forward_hook(_beside(_placed(update, layer), weight))
@@ -44,7 +44,7 @@ def merge_lora(parts: Adaptable, loras: Sequence[Weighted]) -> Attachment:
     """Add LoRAs to the weights, which are kept and come back, bit for bit, when the last one is detached.
 
     Merged weights cost nothing at each step, and memory for the layers that they replace. Attachments come off in any
-    order. Raises BadCheckpoint as `attach_lora` does.
+    order. Raises as `attach_lora` does.
     """
     mine: dict[Layer, list[Entry]] = {}
     for layer, update, weight in _matched(parts, loras):
@@ -60,6 +60,8 @@ def _matched(parts: Adaptable, loras: Sequence[Weighted]) -> list[tuple[Layer, U
     networks: dict[Part, nn.Module | None] = {"unet": parts.unet, "text_encoder": parts.text_encoder}
     matched: list[tuple[Layer, Update, float]] = []
     for lora, weight in loras:
+        if not math.isfinite(weight):
+            raise BadInput(f"{lora.name} has the weight {weight}; it must be a finite number (1 is as it was trained).")
         missing, misshapen = [], []
         for part, updates in lora.updates.items():
             network = networks[part]
@@ -128,12 +130,8 @@ def _unmerge(mine: Mapping[Layer, Sequence[Entry]]) -> None:
 
 
 def _complaint(name: str, faults: dict[str, list[str]]) -> str:
-    parts = [f"{name} does not fit this model."]
-    for kind, keys in faults.items():
-        if keys:
-            rest = f", and {len(keys) - LISTED} more" if len(keys) > LISTED else ""
-            parts.append(f"{len(keys)} {kind}: {'; '.join(sorted(keys)[:LISTED])}{rest}.")
-    return " ".join(parts)
+    kinds = [f"{len(keys)} {kind}: {listed(keys)}." for kind, keys in faults.items() if keys]
+    return " ".join([f"{name} does not fit this model.", *kinds])
 
 
 def _shown(shape: tuple[int, ...]) -> str:

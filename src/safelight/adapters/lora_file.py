@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from safelight.adapters.lora import LoRA, Part, Place, Update
+from safelight.adapters.lora import LoRA, Part, Place, Update, listed
 from safelight.adapters.lora_names import LayerNames, Role, split
 from safelight.adapters.lora_settings import SETTINGS, Alphas, read_header, read_settings, write_settings
 from safelight.adapters.refused import refuse_other_kinds
@@ -98,7 +98,7 @@ def _read(path: Path, part: Part | None, names: LayerNames) -> LoRA:
     if wrong:
         raise BadCheckpoint(
             f"{str(path)!r} is no LoRA for this kind of model: {len(wrong)} tensors have no place in one: "
-            f"{'; '.join(sorted(wrong))}."
+            f"{listed(wrong)}."
         )
     if not keys:
         raise BadCheckpoint(f"{str(path)!r} is no LoRA: it holds no tensor.")

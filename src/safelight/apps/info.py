@@ -23,7 +23,7 @@ LISTED = 5  # names of each unusual kind that a sentence spells out
 def add_to(commands: Any) -> None:
     """The arguments of the command."""
     command = commands.add_parser(
-        "info", help="say what a model or a file of weights is: parts, sizes, what is unusual"
+        "info", help="say what a model or a file of weights is made of"
     )
     command.add_argument("model", nargs="?", help="a folder, a file, an id on the hub (default: the bundled model)")
     add_json_argument(command)
@@ -102,9 +102,12 @@ def describe_file(path: Path) -> tuple[dict[str, Any], list[str]]:
 def _network(network: Any) -> tuple[dict[str, Any], str]:
     weights = list(network.parameters())
     count, dtypes = sum(weight.numel() for weight in weights), _dtypes(weights)
-    config = getattr(network, "config", None)
-    shape = asdict(config) if is_dataclass(config) and not isinstance(config, type) else {}
+    shape = _shape(getattr(network, "config", None))
     return {"parameters": count, "dtypes": dtypes, "config": shape}, f"{count:>13,} parameters, {', '.join(dtypes)}"
+
+
+def _shape(config: object) -> dict[str, Any]:
+    return asdict(config) if is_dataclass(config) and not isinstance(config, type) else {}
 
 
 def _part(found: Found, file: TensorFile) -> dict[str, Any]:
@@ -117,7 +120,7 @@ def _part(found: Found, file: TensorFile) -> dict[str, Any]:
         "parameters": sum(tensor.numel() for tensor in tensors),
         "dtypes": _dtypes(tensors),
         "averaged": bool(found.averaged),
-        "config": asdict(found.config) if is_dataclass(found.config) else None,
+        "config": _shape(found.config) or None,
         "fault": found.fault,
     }
 

@@ -34,7 +34,7 @@ def add_adapter_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--lora", action="append", default=[], metavar="F[=W]", help="a LoRA, and its weight")
     command.add_argument("--embedding", action="append", default=[], metavar="F[=WORD]", help="a learnt word")
     command.add_argument(
-        "--controlnet", action="append", default=[], metavar="M[=W]", help="a ControlNet: file, folder"
+        "--controlnet", action="append", default=[], metavar="M[=W]", help="a ControlNet"
     )
     command.add_argument(
         "--control-image", action="append", metavar="F", help="what a ControlNet is shown, one for each in turn"

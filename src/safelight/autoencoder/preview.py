@@ -13,14 +13,14 @@ from torch import Tensor
 
 from safelight.autoencoder.autoencoder import Autoencoder
 from safelight.autoencoder.pixels import Pixels
-from safelight.autoencoder.tiny import TinyAutoencoder
+from safelight.autoencoder.tiny import TinyAutoencoder, WithTinyDecoder
 
 SHADES = (-0.9, 0.0, 0.9)  # of red, green and blue: 27 flat colours
 POSITIONS = 4  # latents of 4 x 4
 
 
 @torch.no_grad()
-def latent_colours(autoencoder: Autoencoder | TinyAutoencoder | Pixels) -> Callable[[Tensor], Tensor]:
+def latent_colours(autoencoder: Autoencoder | TinyAutoencoder | WithTinyDecoder | Pixels) -> Callable[[Tensor], Tensor]:
     """A function from unscaled latents (b, c, h, w) to small images (b, 3, h, w) in [-1, 1]."""
     weight = next(autoencoder.parameters(), torch.zeros(0))
     colours = torch.cartesian_prod(*[torch.tensor(SHADES)] * 3)

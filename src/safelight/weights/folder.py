@@ -10,7 +10,7 @@ import torch
 
 from safelight.autoencoder import Autoencoder, Pixels, TinyAutoencoder, WithTinyDecoder
 from safelight.errors import BadCheckpoint, BadInput
-from safelight.text import BertEncoder, Tokenizer
+from safelight.text import BertEncoder, BertTokenizer, Tokenizer
 from safelight.weights.autoencoder import load_autoencoder, save_autoencoder
 from safelight.weights.bert import load_bert, save_bert
 from safelight.weights.clip import load_image_embedder, load_text_encoder, save_image_embedder, save_text_encoder
@@ -41,6 +41,8 @@ Load = Callable[[Path, torch.dtype | None, str | None], Any]
 LOADERS: dict[str, Load] = {
     "AutoencoderKL": load_autoencoder,
     "AutoencoderTiny": load_tiny_autoencoder,
+    "BertTokenizer": lambda folder, dtype, variant: BertTokenizer.load(folder),
+    "BertTokenizerFast": lambda folder, dtype, variant: BertTokenizer.load(folder),
     "CLIPTextModel": load_text_encoder,
     "CLIPTextModelWithProjection": load_text_encoder,
     "CLIPTokenizer": lambda folder, dtype, variant: Tokenizer.load(folder),
@@ -117,7 +119,8 @@ def _savers(parts: Parts) -> dict[str, tuple[str, Save]]:
         kind = "VQModel" if autoencoder.config.codes else "AutoencoderKL"
         savers["vqvae" if older else "vae"] = (kind, lambda folder: save_autoencoder(folder, autoencoder))
     if tokenizer is not None:
-        savers["tokenizer"] = ("CLIPTokenizer", tokenizer.save)
+        reader = "BertTokenizer" if isinstance(tokenizer, BertTokenizer) else "CLIPTokenizer"
+        savers["tokenizer"] = (reader, tokenizer.save)
     if isinstance(text, BertEncoder):
         savers["bert"] = ("LDMBertModel", lambda folder: save_bert(folder, text))
     elif text is not None:

@@ -114,10 +114,10 @@ def test_a_pickle_that_lies_is_refused(
         zipped(path, code, {"data/0": record})
     else:
         legacy(path, code, {"0": struct.pack("<q", 4) + record} if record else {})
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(BadCheckpoint) as raised:
         read(path)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
     assert str(raised.value).startswith(f"{str(path)!r} is ")
     assert words in str(raised.value)
     assert len(str(raised.value)) < 600 + len(str(path))
@@ -165,13 +165,13 @@ BOMBS: dict[str, tuple[bytes, str]] = {
 def test_a_bomb_takes_little_time_and_memory(name: str, tmp_path: Path) -> None:
     code, words = BOMBS[name]
     path = zipped(tmp_path / "model.ckpt", code, {"data/0": FLOATS})
-    started = time.perf_counter()
+    started = time.process_time()
     for read in (read_file, read_tree):
         try:
             read(path)
         except BadCheckpoint as error:
             assert words in str(error)
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
 
 
 def test_a_bomb_of_lists_takes_bounded_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,10 +91,10 @@ LIES: dict[str, tuple[Callable[[], tuple[object, ...]], str]] = {
 def test_a_header_that_lies_is_refused_at_once(name: str, tmp_path: Path) -> None:
     make, words = LIES[name]
     file = file_of(tmp_path / "model.safetensors", *make())
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(BadCheckpoint) as raised:
         read_file(file)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
     assert str(raised.value).startswith(f"{str(file)!r} is no whole safetensors file: ")
     assert words in str(raised.value)
     assert len(str(raised.value)) < 1000 + len(str(file))

@@ -81,6 +81,12 @@ def test_a_network_that_wants_a_login_first(hub: Hub) -> None:
         fetch(ID)
 
 
+def test_a_server_that_is_no_hub(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"{hub.url}/elsewhere")
+    with pytest.raises(BadInput, match=r"answered HTTP 404 for 'studio/tiny', and not like a hub; check HF_ENDPOINT"):
+        fetch(ID)
+
+
 def test_an_address_that_is_no_hub(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "nonsense")
     with pytest.raises(BadInput, match="nonsense"):

@@ -79,8 +79,23 @@ def test_a_file_that_arrives_changed_never_counts(hub: Hub, cache: Path) -> None
 @pytest.mark.parametrize("name", [UNET, "vae/config.json"])
 def test_a_file_that_is_listed_and_not_there_is_named(hub: Hub, name: str) -> None:
     hub.lacks.add(name)
-    with pytest.raises(BadInput, match=f"lists {name!r}, and the hub does not have it"):
+    with pytest.raises(BadInput, match=f"^{ID!r} lists {name!r}, and the hub does not have it"):
         fetch(ID)
+
+
+def test_where_no_links_can_be_made_the_disk_holds_weights_once(
+    hub: Hub, cache: Path, published: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_SYMLINKS", True)
+    folder = fetch(ID)
+    assert not (folder / UNET).is_symlink()
+    assert (folder / UNET).read_bytes() == published[UNET]
+    assert [file for file in cache.rglob("*") if file.is_file() and file.read_bytes() == published[UNET]] == [
+        folder / UNET
+    ]
+    hub.log.clear()
+    assert fetch(ID) == folder
+    assert hub.log == []
 
 
 def test_two_at_once_fetch_each_file_once(hub: Hub) -> None:

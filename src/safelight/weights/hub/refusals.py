@@ -73,6 +73,8 @@ def _refusal(address: Address, error: BaseException) -> BadInput:
 def _answered(address: Address, status: int, hub: str) -> BadInput:
     if status in (401, 403):
         return BadInput(f"{hub} does not give {str(address)!r} to you (HTTP {status}): check the token; {TOKEN}.")
+    if status == 404:  # a hub would say what it is that it does not have
+        return Unreachable(f"{hub} answered HTTP 404 for {str(address)!r}, and not like a hub; check HF_ENDPOINT.")
     return Unreachable(f"{hub} answered HTTP {status} for {str(address)!r}; what arrived is kept, try again later.")
 
 

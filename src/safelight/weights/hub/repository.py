@@ -50,18 +50,20 @@ class Repository:
             return place
         repository = self.address.repository
         try:
+            blob = None
             if name.endswith(WEIGHTS):
-                receive_blob(hf_hub_url(repository, name, revision=self.commit), name, self.address)
+                blob = receive_blob(hf_hub_url(repository, name, revision=self.commit), name, self.address)
             # Where the blob has arrived, this gives it its name; where not, it fetches it as well.
-            return Path(
-                hf_hub_download(
-                    repository, name, revision=self.commit, library_name="safelight", library_version=__version__
-                )
+            hf_hub_download(
+                repository, name, revision=self.commit, library_name="safelight", library_version=__version__
             )
         except LocalEntryNotFoundError:
             raise  # no answer, and nothing in the cache
         except EntryNotFoundError as error:
             raise NotThere(f"{repository!r} lists {name!r}, and the hub does not have it.") from error
+        if blob is not None and not place.is_symlink():
+            blob.unlink(missing_ok=True)  # no links can be made here, so it was copied: once on the disk is enough
+        return place
 
     def check_room(self, files: Iterable[str]) -> None:
         """Raise BadInput unless the disk has room for those of the files that are not here yet."""

@@ -20,9 +20,10 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 PIECE = 1 << 22  # bytes read at once
 
 
-def receive_blob(url: str, name: str, address: Address) -> None:
+def receive_blob(url: str, name: str, address: Address) -> Path | None:
     """Put the file at `url` into the repository's blobs, if the hub gives its SHA-256, as it does for large files.
 
+    The path is the blob's; None stands for a file that is left to huggingface_hub.
     Raises BadInput where what arrives is not that file; what huggingface_hub raises where nothing arrives.
     """
     from huggingface_hub import get_hf_file_metadata
@@ -31,7 +32,7 @@ def receive_blob(url: str, name: str, address: Address) -> None:
     headers = build_hf_headers(library_name="safelight", library_version=__version__)
     file = get_hf_file_metadata(url, headers=headers)
     if file.size is None or not SHA256.fullmatch(file.etag or ""):
-        return
+        return None
     sha256 = str(file.etag)
     blob = folder_of(address) / "blobs" / sha256
     lock = cache_folder() / ".locks" / folder_of(address).name / f"{sha256}.lock"  # where huggingface_hub has it
@@ -39,7 +40,7 @@ def receive_blob(url: str, name: str, address: Address) -> None:
     lock.parent.mkdir(parents=True, exist_ok=True)
     with WeakFileLock(lock):
         if blob.exists():
-            return
+            return blob
         partial = partial_of(blob)
         resumed = _receive(url, name, headers, file.size, partial)
         if _sha256(partial) != sha256 and resumed:  # the beginning may be what is wrong
@@ -52,6 +53,7 @@ def receive_blob(url: str, name: str, address: Address) -> None:
                 "it was thrown away, try again."
             )
         partial.replace(blob)
+    return blob
 
 
 def partial_of(blob: Path) -> Path:

@@ -41,4 +41,6 @@ def open_found(
     def build() -> nn.Module:
         return form.build(part.config)
 
-    return load_strictly(part.kind.replace("_", " "), build, table, path, own, dtype)
+    network = load_strictly(part.kind.replace("_", " "), build, table, path, own, dtype=None)
+    own.clear()  # so that each leaves memory once it is converted
+    return network if dtype is None else network.to(dtype)
