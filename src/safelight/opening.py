@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from safelight.autoencoder import Autoencoder, TinyAutoencoder, TinyDecoder, WithTinyDecoder
 from safelight.configs import Prediction
@@ -21,7 +21,7 @@ from safelight.weights.hub import fetch
 from safelight.weights.model_index import NAME
 from safelight.weights.network_folder import CONFIG
 from safelight.weights.parts import AnyAutoencoder
-from safelight.weights.single_file import open_part, open_single_file
+from safelight.weights.single_file import Given, open_part, open_single_file
 
 BUNDLED = Path(__file__).parent / "bundled"
 ENDINGS = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
@@ -56,15 +56,17 @@ def open_model(
     else:
         path = located(model, variant)
         name = path.resolve().name if Path(model).exists() else str(model)
+    other = None if autoencoder is None else open_autoencoder(autoencoder, dtype)
     if path.is_dir():
         _check_whole(path)
         parts = open_folder(path, dtype, variant)
         if prediction is not None:
             parts.schedule = replace(parts.schedule, prediction=prediction)
     else:
-        parts = open_single_file(path, dtype, prediction=prediction, weights=weights)
-    if autoencoder is not None:
-        parts.autoencoder = open_autoencoder(autoencoder, parts.autoencoder, dtype)
+        given = None if isinstance(other, TinyDecoder) else Given(autoencoder=other)
+        parts = open_single_file(path, dtype, prediction=prediction, weights=weights, given=given)
+    if other is not None:
+        parts.autoencoder = _with(other, parts.autoencoder)
     return parts, name
 
 
@@ -82,8 +84,8 @@ def located(model: Model, variant: str | None = None) -> Path:
     )
 
 
-def open_autoencoder(source: Model, now: AnyAutoencoder, dtype: torch.dtype | None = None) -> AnyAutoencoder:
-    """An autoencoder to use instead of `now`, or `now` with a tiny decoder; from a folder or a file of any layout."""
+def open_autoencoder(source: Model, dtype: torch.dtype | None = None) -> Autoencoder | TinyAutoencoder | TinyDecoder:
+    """An autoencoder alone, or a tiny decoder, from a folder or a file of any layout."""
     path = located(source)
     if path.is_dir():
         folder = path / "vae" if (path / "vae" / CONFIG).is_file() else path
@@ -91,11 +93,18 @@ def open_autoencoder(source: Model, now: AnyAutoencoder, dtype: torch.dtype | No
         found: nn.Module = LOADERS[kind](folder, dtype, None) if kind in LOADERS else nn.Identity()
     else:
         found = open_part(path, dtype)[1]
-    if isinstance(found, TinyDecoder) and isinstance(now, Autoencoder):
-        return WithTinyDecoder(now, found)
-    if not isinstance(found, Autoencoder | TinyAutoencoder):
+    if not isinstance(found, Autoencoder | TinyAutoencoder | TinyDecoder):
         raise BadInput(f"{str(path)!r} is no autoencoder but a {type(found).__name__}.")
     return found
+
+
+def _with(other: Autoencoder | TinyAutoencoder | TinyDecoder, own: AnyAutoencoder) -> AnyAutoencoder:
+    """Another autoencoder in place of a model's own, or a tiny decoder beside its encoder."""
+    if not isinstance(other, TinyDecoder):
+        return other
+    if not isinstance(own, Autoencoder):
+        raise BadInput(f"A tiny decoder stands in for that of a KL autoencoder; this model has {type(own).__name__}.")
+    return WithTinyDecoder(own, other)
 
 
 def fingerprint(parts: Parts) -> str:
@@ -108,8 +117,18 @@ def fingerprint(parts: Parts) -> str:
             continue
         for tensor_name, tensor in networks[name].state_dict().items():
             hashed.update(f"{tensor_name}{tuple(tensor.shape)}".encode())
-            hashed.update(tensor.flatten()[:4].float().cpu().numpy().tobytes())
+            hashed.update(_first(tensor, 4).float().cpu().numpy().tobytes())
     return hashed.hexdigest()[:16]
+
+
+def _first(tensor: Tensor, count: int) -> Tensor:
+    """The first numbers of a tensor, without a copy of the whole, as flattening one stored channels-last would make."""
+    while tensor.ndim > 1:
+        rows = tensor[: -(-count // max(tensor[0].numel(), 1))]
+        if len(rows) > 1:
+            return rows.flatten()[:count]
+        tensor = rows[0]
+    return tensor.flatten()[:count]
 
 
 def _check_whole(folder: Path) -> None:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import sys
 import time
+import tracemalloc
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
@@ -180,8 +181,12 @@ def test_damaged_files_are_refused(content: bytes, bare: Path) -> None:
 
 def test_a_file_that_swells_is_refused(bare: Path) -> None:
     (bare / "merges.txt").write_bytes(gzip.compress(bytes(200 * 2**20), 1))
+    tracemalloc.start()
     with pytest.raises(BadInput, match="more than 33554432 bytes"):
         find(CLIP, bare / "merges.txt")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100 * 2**20
 
 
 def test_a_folder_without_it_is_refused(bare: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from safelight.configs import Attention, Modulation, Resampling, UNetConfig
 from safelight.errors import BadInput
@@ -21,6 +21,8 @@ ONLY: dict[str, tuple[Any, ...]] = {
 }
 
 MODULATIONS: dict[str, Modulation] = {"default": "shift", "scale_shift": "scale_and_shift"}
+
+Word = TypeVar("Word", str, str | None)
 
 # What a level has: its attention, and how it is halved and doubled. And the names of such a level, down and up.
 Level = tuple[Attention, Resampling]
@@ -99,7 +101,7 @@ def write_block_types(config: UNetConfig, names: Mapping[Level, Names]) -> tuple
     return [down for down, _ in named_levels], [up for _, up in named_levels[::-1]]
 
 
-def named(table: Mapping[str, str], value: str) -> str:
+def named(table: Mapping[Word, str], value: str) -> Word:
     """The other layout's word for one of ours."""
     return next(theirs for theirs, ours in table.items() if ours == value)
 
