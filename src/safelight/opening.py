@@ -123,7 +123,7 @@ def fingerprint(parts: Parts) -> str:
 
 def _first(tensor: Tensor, count: int) -> Tensor:
     """The first numbers of a tensor, without a copy of the whole, as flattening one stored channels-last would make."""
-    while tensor.ndim > 1:
+    while tensor.ndim > 1 and tensor.numel():
         rows = tensor[: -(-count // max(tensor[0].numel(), 1))]
         if len(rows) > 1:
             return rows.flatten()[:count]
