@@ -22,6 +22,7 @@ from safelight.configs import (
     UNetConfig,
 )
 from safelight.text import BertEncoder, ImageEmbedder
+from safelight.text.vocabulary import bert_tokenizer
 from safelight.unet import UNet
 from safelight.weights import Parts
 
@@ -91,8 +92,16 @@ def layout() -> Parts:
     return without_text(replace(UNET, in_channels=3, out_channels=3), text_encoder=built(lambda: BertEncoder(words)))
 
 
+def bert() -> Parts:
+    """The paper's text-to-image model, which reads BERT's own vocabulary."""
+    words = BertConfig(width=32, layers=2, heads=2, head_width=16)
+    encoder = built(lambda: BertEncoder(words))
+    return replace(with_text(), tokenizer=bert_tokenizer(), text_encoder=encoder)
+
+
 FAMILY: dict[str, Callable[[], Parts]] = {
     "text": tiny_parts,
+    "bert": bert,
     "inpainting": lambda: with_text(in_channels=9),
     "filling": lambda: without_text(replace(NO_TEXT, in_channels=7)),
     "depth": lambda: with_text(in_channels=5),

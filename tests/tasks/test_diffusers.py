@@ -12,7 +12,7 @@ from PIL import Image
 from transformers import CLIPImageProcessorPil
 
 from safelight.pipeline import Pipeline
-from tasks.family import FAMILY
+from tasks.family import FAMILY, with_text
 from tasks.test_tasks import half, ramp  # noqa: F401  (a fixture)
 
 SEED, STEPS = 1024, 6
@@ -146,3 +146,18 @@ def test_unconditional(tmp_path: Path) -> None:
     assert type(opened).__name__ == "LDMPipeline"
     expected = opened(num_inference_steps=STEPS, eta=0.0, generator=generator(), output_type="np").images[0]
     assert difference(pipe(width=32, height=32, **GIVEN).images[0], expected) <= 1 / 255 + CLOSEST
+
+
+def test_a_network_that_was_distilled_from_a_guided_one(tmp_path: Path) -> None:
+    pipe = Pipeline(with_text(guidance_width=24))
+    pipe.save(tmp_path / "model")
+    opened = diffusers.LatentConsistencyModelPipeline.from_pretrained(tmp_path / "model")
+    opened.scheduler = diffusers.LCMScheduler.from_config(opened.scheduler.config)
+    opened.set_progress_bar_config(disable=True)
+    expected = opened(
+        "a red apple", num_inference_steps=4, guidance_scale=6.0, generator=generator(), output_type="np"
+    ).images[0]
+    options = {"num_inference_steps": 4, "seed": SEED, "sampler": "lcm", "grid": None}
+    assert difference(pipe("a red apple", guidance_scale=6.0, **options).images[0], expected) <= 1 / 255 + CLOSEST
+    other = pipe("a red apple", guidance_scale=3.0, **options).images[0]
+    assert difference(other, expected) > 0.01

@@ -42,6 +42,7 @@ def inputs(picture: Image.Image, half: Image.Image) -> dict[str, dict[str, Any]]
     boxes = [Box(label=3, left=0.1, top=0.2, right=0.6, bottom=0.9)]
     return {
         "text": {"prompt": "a red apple"},
+        "bert": {"prompt": "a red apple"},
         "inpainting": {"prompt": "a red apple", "image": picture, "mask_image": half},
         "filling": {"image": picture, "mask_image": half},
         "depth": {"prompt": "a red apple", "depth_map": ramp()},
@@ -63,7 +64,7 @@ def draw(pipe: Pipeline, options: dict[str, Any], **changes: Any) -> Image.Image
 
 @pytest.mark.parametrize("kind", FAMILY)
 def test_its_parts_tell_what_it_draws_from(kind: str) -> None:
-    assert FAMILY[kind]().task == ("unconditional" if kind == "pixels" else kind)
+    assert FAMILY[kind]().task == {"pixels": "unconditional", "bert": "text"}.get(kind, kind)
 
 
 @pytest.mark.parametrize("kind", FAMILY)
