@@ -75,7 +75,15 @@ def test_every_sampler_has_a_name_there() -> None:
 
 
 def test_a_recipe_holds_every_argument_of_a_call() -> None:
-    shown = ("depth_map", "semantic_map", "class_label", "boxes", "noise_level", "image_guidance_scale", "control_image")
+    shown = (
+        "depth_map",
+        "semantic_map",
+        "class_label",
+        "boxes",
+        "noise_level",
+        "image_guidance_scale",
+        "control_image",
+    )
     renamed = {"mask_image": "mask", "num_images": None, "latents": "own_latents", **dict.fromkeys(shown, "inputs")}
     arguments = {renamed.get(field.name, field.name) for field in fields(Request)} - {None}
     assert arguments <= {field.name for field in fields(Recipe)}

@@ -22,9 +22,7 @@ LISTED = 5  # names of each unusual kind that a sentence spells out
 
 def add_to(commands: Any) -> None:
     """The arguments of the command."""
-    command = commands.add_parser(
-        "info", help="say what a model or a file of weights is made of"
-    )
+    command = commands.add_parser("info", help="say what a model or a file of weights is made of")
     command.add_argument("model", nargs="?", help="a folder, a file, an id on the hub (default: the bundled model)")
     add_json_argument(command)
     command.set_defaults(run=run)

@@ -33,9 +33,7 @@ def add_adapter_arguments(command: argparse.ArgumentParser) -> None:
     """What changes a model without being one; each may be given several times."""
     command.add_argument("--lora", action="append", default=[], metavar="F[=W]", help="a LoRA, and its weight")
     command.add_argument("--embedding", action="append", default=[], metavar="F[=WORD]", help="a learnt word")
-    command.add_argument(
-        "--controlnet", action="append", default=[], metavar="M[=W]", help="a ControlNet"
-    )
+    command.add_argument("--controlnet", action="append", default=[], metavar="M[=W]", help="a ControlNet")
     command.add_argument(
         "--control-image", action="append", metavar="F", help="what a ControlNet is shown, one for each in turn"
     )
