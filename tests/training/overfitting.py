@@ -7,8 +7,9 @@ from random import Random
 from typing import Any
 
 import torch
-from torch import Generator
 from torch.utils.data import default_collate
+
+from safelight.training.noise import SampleNoise
 
 
 def losses_of_one_batch(task: Any, indices: Sequence[int], *, steps: int, rate: float) -> list[float]:
@@ -17,7 +18,7 @@ def losses_of_one_batch(task: Any, indices: Sequence[int], *, steps: int, rate: 
     optimiser = torch.optim.Adam(task.network.parameters(), lr=rate)
     losses = []
     for _ in range(steps):
-        loss = task.loss(batch, Generator().manual_seed(0))["loss"]
+        loss = task.loss(batch, SampleNoise(0, indices))["loss"]
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -78,9 +78,9 @@ def write_shard(file: Path, members: dict[str, bytes]) -> Path:
     return file
 
 
-def members() -> dict[str, bytes]:
+def members(backdrop: str = "white") -> dict[str, bytes]:
     """What a shard of all samples holds."""
     found = {}
-    for name, (picture, fields) in samples().items():
+    for name, (picture, fields) in samples(backdrop).items():
         found |= {f"{name}.png": picture, f"{name}.json": json.dumps(fields).encode()}
     return found

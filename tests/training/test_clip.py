@@ -113,6 +113,23 @@ def test_a_run_keeps_the_tokenizer_that_it_began_with(tmp_path: Path) -> None:
     assert len(first.vocabulary) <= 600
 
 
+def test_a_finished_run_writes_its_tokenizer_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = clip_task(tmp_path)
+    task.export(tmp_path)
+    assert Tokenizer.load(tmp_path / "tokenizer").vocabulary == task.tokenizer.vocabulary
+
+    def torn(tokenizer: Tokenizer, folder: Path) -> None:
+        (folder / "vocab.json").write_text("{")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Tokenizer, "save", torn)
+    task.export(tmp_path)  # what the run goes on with stays as it is
+    with pytest.raises(KeyboardInterrupt):
+        task.export(tmp_path / "new")
+    assert Tokenizer.load(tmp_path / "tokenizer").vocabulary == task.tokenizer.vocabulary
+    assert not (tmp_path / "new" / "tokenizer").exists()
+
+
 def test_the_same_captions_give_the_same_tokenizer() -> None:
     # Many pairs of letters are equally frequent in them, and which is merged first must not be left to chance.
     made = [tokenizer() for _ in range(6)]

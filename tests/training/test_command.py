@@ -16,6 +16,7 @@ import safelight
 from safelight.apps.cli import main
 from safelight.training.autoencoder import AutoencoderTask
 from safelight.training.checkpoint import checkpoints
+from safelight.training.lock import Claim
 from tests.training.shapes import records, write_folder, write_shard
 
 torch.set_num_threads(1)
@@ -105,6 +106,49 @@ def test_control_c_saves_the_step_that_was_under_way(
     assert capsys.readouterr().err.endswith("interrupted; nothing is half-written.\n")
     assert not (tmp_path / "vae").exists()
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_sigterm_saves_too_and_leaves_with_its_own_code(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    loss, handler = AutoencoderTask.loss, []
+    before = signal.getsignal(signal.SIGTERM)
+
+    def terminated(*arguments: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        handler.append((signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)))
+        return loss(*arguments)
+
+    monkeypatch.setattr(AutoencoderTask, "loss", terminated)
+    with pytest.raises(SystemExit) as left:
+        train("autoencoder", "--data", str(data), "--out", str(tmp_path), steps=9)
+    assert left.value.code == 143
+    assert handler == [(signal.SIG_DFL, signal.SIG_DFL)]  # once more, of either, and the process ends at once
+    assert capsys.readouterr().err.endswith("terminated; step 1 is saved.\n")
+    assert [path.stem for path in checkpoints(tmp_path / "checkpoints")] == ["step-00000001"]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_second_trainer_is_refused_before_it_touches_the_folder(
+    runs: Path, data: Path, tmp_path: Path, capsys: Any
+) -> None:
+    before = ("--autoencoder", str(runs / "autoencoder"), "--clip", str(runs / "clip"))
+    for stage in ("autoencoder", "clip", "diffusion"):
+        more = before if stage == "diffusion" else ()
+        with Claim(tmp_path / stage) as claim:
+            claim.take()
+            message = refused(capsys, stage, "--data", str(data), "--out", str(tmp_path / stage), *more)
+            assert f"is being trained by process {os.getpid()} on" in message
+            assert [path.name for path in (tmp_path / stage).iterdir()] == ["trainer.lock"]
+
+
+def test_another_seed_in_a_run_that_goes_on_is_refused_unless_allowed(runs: Path, data: Path, capsys: Any) -> None:
+    recipe = (runs / "clip" / "recipe.toml").read_text()
+    words = ("--data", str(data), "--out", str(runs / "clip"))
+    message = refused(capsys, "clip", *words, changes=["loop.seed=9"])
+    assert 'loop.seed is 9, not 0. Give what it began with, or another folder; loop.allow=["seed"]' in message
+    assert (runs / "clip" / "recipe.toml").read_text() == recipe
+    assert train("clip", *words, changes=["loop.seed=9", 'loop.allow=["seed"]']) == 0
 
 
 def refused(capsys: Any, stage: str, *words: str, changes: Sequence[str] = ()) -> str:

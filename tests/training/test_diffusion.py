@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Generator
 
 from safelight.diffusion.schedule import Schedule
 from safelight.errors import BadCheckpoint, BadInput
@@ -16,6 +15,7 @@ from safelight.text.prompt import encode_prompts
 from safelight.training import diffusion
 from safelight.training.collection import Record
 from safelight.training.diffusion import DiffusionTask, TextCache, parts_to_train
+from safelight.training.noise import SampleNoise
 from safelight.training.settings import DiffusionDataConfig
 from safelight.weights import open_folder
 from tests.training.overfitting import losses_of_one_batch
@@ -74,7 +74,7 @@ def test_the_loss_of_a_network_that_knows_the_noise_is_zero(tmp_path: Path, monk
 
     monkeypatch.setattr(task.network, "forward", solved)
     batch = {"latent": latent, "caption": ["", "a red circle", "x", ""]}
-    assert float(task.loss(batch, Generator().manual_seed(0))["loss"]) < 1e-6
+    assert float(task.loss(batch, SampleNoise(0, range(len(batch["latent"]))))["loss"]) < 1e-6
 
 
 def test_it_overfits_one_batch(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_the_unet_reads_what_it_will_read_when_it_draws(tmp_path: Path, monkeypa
     read: list[torch.Tensor] = []
     monkeypatch.setattr(task.network, "forward", lambda noisy, timestep, context: read.append(context) or noisy)
     captions = ["", "a red circle"]
-    task.loss({"latent": task.seen.latents[:2], "caption": captions}, Generator().manual_seed(0))
+    task.loss({"latent": task.seen.latents[:2], "caption": captions}, SampleNoise(0, range(2)))
     expected = encode_prompts(captions, task.parts.tokenizer, task.parts.text_encoder).detach()
     torch.testing.assert_close(read[0], expected, rtol=1e-2, atol=1e-2)  # kept in bfloat16
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from PIL import Image
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from safelight.autoencoder import Autoencoder
 from safelight.configs import AutoencoderConfig, ImageEncoderConfig, ScheduleConfig, TextEncoderConfig, UNetConfig
@@ -21,6 +21,7 @@ from safelight.training.clip import ClipTask
 from safelight.training.collection import Record
 from safelight.training.diffusion import DiffusionTask
 from safelight.training.loop import train
+from safelight.training.noise import SampleNoise
 from safelight.training.settings import AutoencoderLossConfig, ClipDataConfig, DiffusionDataConfig, LoopConfig
 from safelight.unet import UNet
 from safelight.weights import Parts
@@ -93,6 +94,7 @@ class PlainTask:
         torch.manual_seed(0)
         self.network = nn.Sequential(nn.Conv2d(2, channels, 3, padding=1), nn.Conv2d(channels, 2, 3, padding=1))
         self.size = size
+        self.fingerprint = f"{size} plain ones"
         self.seen: list[int] = []
         self.exported: dict[str, Tensor] = {}
 
@@ -100,8 +102,8 @@ class PlainTask:
         self.seen.append(index)
         return torch.full((2, 4, 4), index / self.size + random.random())
 
-    def loss(self, batch: Tensor, generator: Generator) -> dict[str, Tensor]:
-        noisy = batch + 0.1 * torch.randn(batch.shape, generator=generator)
+    def loss(self, batch: Tensor, noise: SampleNoise) -> dict[str, Tensor]:
+        noisy = batch + 0.1 * noise.normal(*batch.shape[1:])
         error = (self.network(noisy).float() - batch).square().mean()
         return {"loss": error, "double": 2 * error}
 

@@ -13,13 +13,14 @@ from random import Random
 
 import torch
 from PIL import Image
-from torch import Generator, Tensor
+from torch import Tensor
 
-from safelight.autoencoder import Autoencoder
+from safelight.autoencoder import Autoencoder, Distribution, Point
 from safelight.configs import AutoencoderConfig
 from safelight.images import to_picture, to_tensor
 from safelight.training.backdrop import on_colour, on_random_colour, to_square
-from safelight.training.collection import Record, split_up
+from safelight.training.collection import Record, fingerprint, split_up
+from safelight.training.noise import SampleNoise
 from safelight.training.settings import AutoencoderLossConfig
 from safelight.weights import save_autoencoder
 
@@ -56,6 +57,7 @@ class AutoencoderTask:
         self.network = new_autoencoder(config)
         self.settings = loss
         self.size = len(training)
+        self.fingerprint = fingerprint(training)
         self.kinds = [kind for kind in reversed(by_kind(training).values()) if kind]  # drawings, then photos
         mixed = sorted(held_out, key=lambda record: record.key[::-1])  # all sources mixed
         self.held_out = {kind: found[: EVALUATED[kind]] for kind, found in by_kind(mixed).items()}
@@ -72,11 +74,11 @@ class AutoencoderTask:
         tensor = to_tensor(on_random_colour(part, random))
         return tensor.flip(-1) if random.random() < 0.5 else tensor
 
-    def loss(self, batch: Tensor, generator: Generator) -> dict[str, Tensor]:
+    def loss(self, batch: Tensor, noise: SampleNoise) -> dict[str, Tensor]:
         """Images (b, 3, h, w) -> the terms of the loss."""
         batch = batch.contiguous(memory_format=torch.channels_last)
         distribution = self.network.encode(batch)
-        reconstruction = self.network.decode(distribution.sample(generator)).float()
+        reconstruction = self.network.decode(drawn(distribution, noise)).float()
         error = reconstruction_loss(
             reconstruction,
             batch,
@@ -122,10 +124,18 @@ class AutoencoderTask:
 def new_autoencoder(config: AutoencoderConfig) -> Autoencoder:
     """An untrained autoencoder with little noise in its latents."""
     network = Autoencoder(config)
-    bias = network.moments.bias
+    bias = getattr(network.moments, "bias", None)
     if bias is not None:
         torch.nn.init.constant_(bias.data[config.latent_channels :], FIRST_LOG_VARIANCE)
     return network
+
+
+def drawn(distribution: Distribution, noise: SampleNoise) -> Tensor:
+    """A latent (b, c, h, w) from each picture's distribution, each with noise of its own."""
+    if isinstance(distribution, Point):
+        return distribution.mean
+    standard = noise.normal(*distribution.mean.shape[1:]).to(distribution.mean)
+    return distribution.mean + torch.exp(0.5 * distribution.log_variance) * standard
 
 
 def by_kind(records: Sequence[Record]) -> dict[str, list[Record]]:

@@ -1,40 +1,47 @@
-"""Checkpoints of a run: one safetensors file each, written beside and then renamed, so that none is half-written."""
+"""Checkpoints of a run: one safetensors file each, whole or not there, with a checksum that tells a damaged one.
+
+A file is written in a folder of its own, reaches the disk, and only then takes its name: a run that is killed, at any
+moment, leaves good checkpoints.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from safelight.errors import BadCheckpoint, BadInput
+from safelight.errors import BadCheckpoint
+from safelight.training.disk import UNFINISHED, sync, writing
 
-KEPT = 2
 LISTED = 40  # names of each kind of fault that a message spells out
+notes = logging.getLogger(__name__)
 
 
-def save_checkpoint(folder: Path, step: int, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Path:
-    """Write `step-N.safetensors`, then delete all but the newest two; raises BadInput where the disk refuses."""
+def save_checkpoint(
+    folder: Path, step: int, tensors: Mapping[str, Tensor], facts: Mapping[str, Any], *, keep: int
+) -> Path:
+    """Write `step-N.safetensors`, then delete all but the newest `keep`; raises BadInput where the disk refuses."""
     target = folder / f"step-{step:08d}.safetensors"
-    beside = target.with_suffix(".partial")
-    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file(contiguous, beside, {"facts": json.dumps(dict(facts))})
-        with beside.open("rb") as file:
-            os.fsync(file.fileno())
-        beside.replace(target)
-    except (OSError, SafetensorError) as error:
-        beside.unlink(missing_ok=True)
-        raise BadInput(f"The checkpoint {str(target)!r} cannot be written: {error}.") from error
-    for old in checkpoints(folder)[:-KEPT]:
-        old.unlink()
+    unfinished = folder / UNFINISHED / target.name
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    told = {**facts, "sha256": checksum(contiguous, facts)}
+    with writing(target):
+        unfinished.parent.mkdir(parents=True, exist_ok=True)
+        save_file(contiguous, unfinished, {"facts": json.dumps(told)})
+        sync(unfinished)
+        unfinished.replace(target)
+        unfinished.parent.rmdir()
+        sync(folder)
+        for old in checkpoints(folder)[:-keep]:
+            old.unlink()
     return target
 
 
@@ -43,17 +50,47 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*.safetensors"))
 
 
+def newest_whole(folder: Path) -> tuple[Path, dict[str, Tensor], dict[str, Any]] | None:
+    """The newest checkpoint that is not damaged, with its tensors and facts; None for a run that has none at all.
+
+    Damaged ones are set aside as `step-N.damaged`, with a warning. Raises BadCheckpoint where no other is left.
+    """
+    found = checkpoints(folder)
+    for path in reversed(found):
+        try:
+            return path, *load_checkpoint(path)
+        except BadCheckpoint as error:
+            if path == found[0]:
+                raise BadCheckpoint(f"{error} No other is left; delete {str(folder)!r} to begin again.") from error
+            notes.warning("%s The run goes on from the one before; this one is set aside.", error)
+            with writing(path):
+                path.replace(path.with_suffix(".damaged"))
+    return None
+
+
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors and the facts that `save_checkpoint` wrote."""
+    """The tensors and the facts that `save_checkpoint` wrote; raises BadCheckpoint where they are not those any more.
+
+    Checkpoints of an earlier version, which have no checksum, are taken as they are.
+    """
     try:
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dictionary)
             facts = dict(json.loads(file.metadata()["facts"]))
     except Exception as error:
-        raise BadCheckpoint(
-            f"The checkpoint {str(path)!r} cannot be read: {error}. Delete it to go on from the one before."
-        ) from error
+        raise BadCheckpoint(f"The checkpoint {str(path)!r} cannot be read: {error}.") from error
+    if facts.pop("sha256", None) not in (None, checksum(tensors, facts)):
+        raise BadCheckpoint(f"The checkpoint {str(path)!r} is damaged: its contents do not have its checksum.")
     return tensors, facts
+
+
+def checksum(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:
+    """SHA-256 of the facts and of every tensor's name, type, shape and bytes."""
+    digest = hashlib.sha256(json.dumps(dict(facts)).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def check_same_network(path: Path, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from PIL import Image
-from torch import Generator, Tensor
+from torch import Tensor
 from torch.nn import functional
 
 from safelight.configs import ImageEncoderConfig, TextEncoderConfig
@@ -21,9 +21,11 @@ from safelight.images import to_tensor
 from safelight.text import CLIP, Tokenizer
 from safelight.training.backdrop import COLOURS, is_cut_out, on_colour, to_square, with_background
 from safelight.training.checkpoint import checkpoints
-from safelight.training.collection import Record, check_captions, split_up
+from safelight.training.collection import Record, check_captions, fingerprint, split_up
+from safelight.training.noise import SampleNoise
 from safelight.training.settings import ClipDataConfig
 from safelight.weights import save_clip
+from safelight.weights.whole_folder import whole_folder
 
 LARGEST_SCALE = 100.0  # Radford et al. 2021, section 2.5: keeps the loss from running away
 HELD_OUT = 400
@@ -72,6 +74,7 @@ class ClipTask:
         self.tokenizer = tokenizer
         self.network = CLIP(replace(text, vocabulary=len(tokenizer.vocabulary)), image)
         self.size = len(training)
+        self.fingerprint = fingerprint(training)
         self.pictures = PictureCache(training, image.size)
         self.held_out = PictureCache(held_out[:HELD_OUT], image.size)
         self.concepts = sorted({str(record.fields["concept"]) for record in records if "concept" in record.fields})
@@ -90,7 +93,7 @@ class ClipTask:
         tokens = self.tokenizer([caption])
         return {"image": image, "ids": tokens.ids[0], "end": tokens.end[0]}
 
-    def loss(self, batch: dict[str, Tensor], generator: Generator) -> dict[str, Tensor]:
+    def loss(self, batch: dict[str, Tensor], noise: SampleNoise) -> dict[str, Tensor]:
         """The contrastive loss of a batch; its texts are cut to the longest, for later positions change nothing."""
         longest = int(batch["end"].max()) + 1
         texts = self.network.embed_text(batch["ids"][:, :longest], batch["end"])
@@ -119,7 +122,9 @@ class ClipTask:
 
     def export(self, folder: Path) -> None:
         """Write tokenizer and both encoders into `folder/tokenizer` and `folder/clip`."""
-        self.tokenizer.save(folder / "tokenizer")
+        if not (folder / "tokenizer").exists():  # most runs have written it before their first step, and go on with it
+            with whole_folder(folder / "tokenizer", mark="vocab.json") as partial:
+                self.tokenizer.save(partial)
         save_clip(folder / "clip", self.network)
 
     def _embed_pictures(self) -> Tensor:

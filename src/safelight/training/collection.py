@@ -80,6 +80,11 @@ def split_up(records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
     return training, [record for record in records if record.split == "val"]
 
 
+def fingerprint(records: Sequence[Record]) -> str:
+    """A hash of the records' keys and their order, which tells this collection from others."""
+    return hashlib.sha256("\n".join(record.key for record in records).encode("utf-8", "replace")).hexdigest()
+
+
 def check_captions(records: Sequence[Record]) -> None:
     """Raise BadInput that names the first record without a caption, if there is one."""
     silent = [record.key for record in records if not record.captions]

@@ -21,8 +21,9 @@ from safelight.images import grid
 from safelight.pipeline import Pipeline
 from safelight.placement import placement_for
 from safelight.text import Tokenizer
-from safelight.training.collection import Record, check_captions, split_up
+from safelight.training.collection import Record, check_captions, fingerprint, split_up
 from safelight.training.latents import LatentSet, latent_set
+from safelight.training.noise import SampleNoise
 from safelight.training.settings import DiffusionDataConfig
 from safelight.unet import UNet
 from safelight.weights import Parts, check_fit, load_autoencoder, load_clip, save_folder
@@ -97,6 +98,7 @@ class DiffusionTask:
         self.schedule = Schedule(parts.schedule)
         self.texts = TextCache(*parts.reader)
         self.size = len(training)
+        self.fingerprint = fingerprint(training)
         self.seen = self._encode(training, cache / "latents-train.safetensors")
         self.unseen = self._encode(held_out[:HELD_OUT], cache / "latents-val.safetensors") if held_out else None
         self.views: dict[int, list[int]] = {}  # of each record, the rows of its latents
@@ -113,13 +115,14 @@ class DiffusionTask:
             caption = ""
         return {"latent": self.seen.latents[row], "caption": caption}
 
-    def loss(self, batch: dict[str, Any], generator: Generator) -> dict[str, Tensor]:
+    def loss(self, batch: dict[str, Any], noise: SampleNoise) -> dict[str, Tensor]:
         """The weighted squared error of the prediction, at random levels."""
-        uniform = torch.rand(len(batch["latent"]), generator=generator)
+        uniform = noise.uniform()
         timestep = (
             (self.schedule.levels * uniform ** (1 / self.data.level_skew)).long().clamp(max=self.schedule.levels - 1)
         )
-        return {"loss": self._errors(batch["latent"], batch["caption"], timestep, generator).mean()}
+        added = noise.normal(*batch["latent"].shape[1:])
+        return {"loss": self._errors(batch["latent"], batch["caption"], timestep, added).mean()}
 
     def evaluate(self) -> dict[str, float]:
         """The loss of held-out (unseen pictures) and of training latents, always on the same noise and levels."""
@@ -156,13 +159,13 @@ class DiffusionTask:
         for part in rows.split(EVALUATED_AT_ONCE):
             captions = [latents.captions[row][0] for row in part.tolist()]
             timestep = torch.randint(0, self.schedule.levels, (len(part),), generator=generator)
-            losses.append(self._errors(latents.latents[part], captions, timestep, generator))
+            noise = torch.randn(latents.latents[part].shape, generator=generator)
+            losses.append(self._errors(latents.latents[part], captions, timestep, noise))
         return float(torch.cat(losses).mean())
 
-    def _errors(self, latent: Tensor, captions: Sequence[str], timestep: Tensor, generator: Generator) -> Tensor:
-        """The loss (b,) of each latent (b, c, h, w) at its timestep (b,), with noise drawn from `generator`."""
-        timestep = timestep.to(self._device)
-        noise = torch.randn(latent.shape, generator=generator).to(self._device)
+    def _errors(self, latent: Tensor, captions: Sequence[str], timestep: Tensor, noise: Tensor) -> Tensor:
+        """The loss (b,) of each latent (b, c, h, w) at its timestep (b,), with that noise (b, c, h, w)."""
+        timestep, noise = timestep.to(self._device), noise.to(self._device)
         latent = latent.to(self._device).float()
         noisy = self.schedule.add_noise(latent, noise, timestep).contiguous(memory_format=torch.channels_last)
         prediction = self.network(noisy, timestep, self.texts(captions).to(self._device)).float()

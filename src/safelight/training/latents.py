@@ -15,11 +15,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from safelight.autoencoder import Autoencoder
 from safelight.errors import BadInput
 from safelight.images import to_tensor
 from safelight.training.backdrop import COLOURS, is_cut_out, on_colour, to_square, with_background
 from safelight.training.collection import Record
+from safelight.weights.parts import AnyAutoencoder
 
 ENCODED_AT_ONCE = 8
 NAMES = list(COLOURS)
@@ -55,7 +55,7 @@ def views(records: Sequence[Record], *, size: int, colours: Sequence[str]) -> It
 
 
 def latent_set(
-    records: Sequence[Record], autoencoder: Autoencoder, *, size: int, colours: Sequence[str], cache: Path
+    records: Sequence[Record], autoencoder: AnyAutoencoder, *, size: int, colours: Sequence[str], cache: Path
 ) -> LatentSet:
     """Encode every view of every record, or read `cache` where it was made of the same things."""
     fingerprint = _fingerprint(records, autoencoder, size, colours)
@@ -71,7 +71,7 @@ def latent_set(
     return LatentSet(stored["latents"], captions, sources)
 
 
-def _encode(autoencoder: Autoencoder, pictures: Iterator[View]) -> dict[str, Tensor]:
+def _encode(autoencoder: AnyAutoencoder, pictures: Iterator[View]) -> dict[str, Tensor]:
     device = next(autoencoder.parameters()).device
     latents, sources, colours = [], [], []
     with torch.no_grad():
@@ -107,7 +107,7 @@ def _write(cache: Path, stored: dict[str, Tensor], fingerprint: str) -> None:
         raise BadInput(f"The latents {str(cache)!r} cannot be written: {error}.") from error
 
 
-def _fingerprint(records: Sequence[Record], autoencoder: Autoencoder, size: int, colours: Sequence[str]) -> str:
+def _fingerprint(records: Sequence[Record], autoencoder: AnyAutoencoder, size: int, colours: Sequence[str]) -> str:
     """A hash of all that the latents are made of: pictures, backgrounds and autoencoder, but not the captions."""
     shape = dataclasses.asdict(autoencoder.config)
     digest = hashlib.sha256(json.dumps([size, {name: COLOURS[name] for name in colours}, shape]).encode())

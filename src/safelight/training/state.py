@@ -1,22 +1,23 @@
-"""All that a training step changes: the weights, their average, the optimiser's memory, and the number of steps."""
+"""All that training changes: the weights, their average, the optimiser's memory, and how far the run has come."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
-from safelight.errors import BadCheckpoint
+from safelight.errors import BadCheckpoint, BadInput
 from safelight.placement import placement_for
 from safelight.training.average import WeightAverage
 from safelight.training.checkpoint import (
     check_same_network,
-    checkpoints,
-    load_checkpoint,
+    newest_whole,
     optimiser_tensors,
     pack,
     restore_optimiser,
@@ -24,17 +25,37 @@ from safelight.training.checkpoint import (
     unpack,
 )
 from safelight.training.settings import LoopConfig
+from safelight.training.terms import check_same_terms
+
+
+@dataclass
+class Place:
+    """How far a run has come. reported: the step of the last evaluation. logged: the bytes of the log's lines.
+
+    skipped: steps that changed no weights, for their gradients were not finite; in_a_row: the last of them.
+    """
+
+    step: int = 0
+    reported: int = 0
+    logged: int = 0
+    skipped: int = 0
+    in_a_row: int = 0
 
 
 @dataclass
 class State:
-    """Where a run stands. saved: the step of the newest checkpoint. whole: no change is half done."""
+    """Where a run stands. terms: what its steps mean. saved: the place of the newest checkpoint.
+
+    whole: no change is half done.
+    """
 
     network: nn.Module
     optimiser: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler  # does nothing but in fp16
     average: WeightAverage
-    step: int = 0
-    saved: int = 0
+    terms: Mapping[str, Any]
+    place: Place = field(default_factory=Place)
+    saved: Place = field(default_factory=Place)
     whole: bool = True
 
     @contextmanager
@@ -58,7 +79,7 @@ class State:
                 self.average.swap()
 
 
-def begin(network: nn.Module, config: LoopConfig) -> State:
+def begin(network: nn.Module, config: LoopConfig, terms: Mapping[str, Any]) -> State:
     """The state before the first step; raises BadInput for a device that this machine lacks."""
     device = placement_for(config.device, None).device
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -69,37 +90,52 @@ def begin(network: nn.Module, config: LoopConfig) -> State:
         weight_decay=config.weight_decay,
         fused=True,
     )
-    return State(network, optimiser, WeightAverage(network, config.average_decay))
+    scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
+    return State(network, optimiser, scaler, WeightAverage(network, config.average_decay), terms)
 
 
-def save(state: State, folder: Path) -> None:
-    """Write a checkpoint of all of it into `folder`."""
+def save(state: State, folder: Path, keep: int) -> None:
+    """Write a checkpoint of all of it into `folder`; raises BadInput for weights that are no longer worth keeping."""
+    weights = dict(state.network.named_parameters())
+    if not all(weight.isfinite().all() for weight in weights.values()):
+        raise BadInput(
+            f"The weights after step {state.place.step} are not finite, so they are not saved; the checkpoint of "
+            f"step {state.saved.step} is the last good one. Try a lower loop.learning_rate."
+        )
     tensors = (
-        pack("weights", dict(state.network.named_parameters()))
+        pack("weights", weights)
         | pack("average", state.average.averages)
         | pack("optimiser", optimiser_tensors(state.optimiser))
     )
-    save_checkpoint(folder, state.step, tensors, {"step": state.step})
-    state.saved = state.step
+    facts = {**dataclasses.asdict(state.place), "terms": dict(state.terms), "scaler": state.scaler.state_dict()}
+    save_checkpoint(folder, state.place.step, tensors, facts, keep=keep)
+    state.saved = replace(state.place)
 
 
-def resume(state: State, folder: Path) -> None:
-    """Bring `state` to the newest checkpoint in `folder`, if there is one.
+def resume(state: State, folder: Path, allowed: Sequence[str]) -> None:
+    """Bring `state` to the newest whole checkpoint in `folder`, if there is one.
 
-    Raises BadCheckpoint where that is damaged or of another network; `state` is then as it was.
+    Raises BadCheckpoint where that is of another network or none is whole, BadInput where the run began under other
+    terms, except for those `allowed`; `state` is then as it was.
     """
-    found = checkpoints(folder)
-    if not found:
+    found = newest_whole(folder)
+    if found is None:
         return
-    tensors, facts = load_checkpoint(found[-1])
+    path, tensors, facts = found
     weights, average = unpack("weights", tensors), unpack("average", tensors)
     for stored in (weights, average):
-        check_same_network(found[-1], state.average.averages, stored)
+        check_same_network(path, state.average.averages, stored)
     if not isinstance(facts.get("step"), int):
-        raise BadCheckpoint(f"The checkpoint {str(found[-1])!r} does not say after which step it was written.")
+        raise BadCheckpoint(f"The checkpoint {str(path)!r} does not say after which step it was written.")
+    check_same_terms(facts.get("terms", {}), state.terms, allowed, str(folder.parent))
     with torch.no_grad():
         for name, parameter in state.average.parameters.items():
             parameter.copy_(weights[name])
             state.average.averages[name].copy_(average[name])
     restore_optimiser(state.optimiser, unpack("optimiser", tensors))
-    state.step = state.saved = facts["step"]
+    if facts.get("scaler"):
+        state.scaler.load_state_dict(facts["scaler"])
+    # A checkpoint of an earlier version tells only the step, and was written after its evaluation.
+    known = {entry.name: facts[entry.name] for entry in dataclasses.fields(Place) if entry.name in facts}
+    state.place = Place(**{"reported": facts["step"], **known})
+    state.saved = replace(state.place)

@@ -1,46 +1,80 @@
-"""The endless shuffled sequence of training samples; place n in it follows from the seed and n alone."""
+"""The endless shuffled sequence of training samples; place n in it follows from the seed and n alone.
+
+Threads load ahead, not processes. What takes long (reading, decoding, resizing) leaves Python's lock; all threads share
+the task's one cache of pictures; and none of them is left over when a trainer is killed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
 from random import Random
 from typing import Any
 
 import numpy
 import torch
-from torch import Generator, Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch import Tensor
+from torch.utils.data import default_collate
 
+from safelight.training.noise import SampleNoise
 from safelight.training.settings import LoopConfig
 from safelight.training.task import Task
 
-
-class Stream(Dataset[Any]):
-    """Positions in the sequence -> samples; each epoch has an order of its own."""
-
-    def __init__(self, task: Task[Any], seed: int) -> None:
-        self.task = task
-        self.seed = seed
-        self.order: tuple[int, numpy.ndarray] = (-1, numpy.empty(0, dtype=int))
-
-    def __getitem__(self, position: int) -> Any:
-        epoch, place = divmod(position, self.task.size)
-        if self.order[0] != epoch:
-            self.order = (epoch, numpy.random.default_rng([self.seed, epoch]).permutation(self.task.size))
-        return self.task.sample(int(self.order[1][place]), Random(f"{self.seed}/{position}"))
+AHEAD = 2  # batches that each thread has loaded, or begun, before they are needed
 
 
-def batches(task: Task[Any], config: LoopConfig, first_step: int) -> Iterator[Any]:
-    """The batch of each step from `first_step` to the last, on the device of training."""
-    positions = range(first_step * config.batch_size, config.steps * config.batch_size)
-    loader = DataLoader(Stream(task, config.seed), config.batch_size, sampler=positions, num_workers=config.workers)
+@dataclass(frozen=True)
+class Batch:
+    """Samples that pass through the network together, and the source of the random numbers drawn for each."""
+
+    samples: Any
+    noise: SampleNoise
+
+
+def batches(task: Task[Any], config: LoopConfig, first_step: int) -> Generator[Batch, None, None]:
+    """All batches from the step after `first_step` to the last, `accumulate` to a step, on the device of training."""
+    size = config.batch_size
+    positions = range(first_step * config.accumulate * size, config.steps * config.accumulate * size)
+
+    def load(start: int) -> Batch:
+        places = range(start, start + size)
+        samples = default_collate([sample_at(task, config.seed, place) for place in places])
+        return Batch(samples, SampleNoise(config.seed, places))
+
     device = torch.device(config.device)
-    return (_to(batch, device) for batch in loader)
+    for batch in in_order(load, positions[::size], config.workers):
+        yield Batch(_to(batch.samples, device), batch.noise)
 
 
-def noise_of_step(seed: int, step: int) -> Generator:
-    """The source of all random numbers that the loss of one step draws."""
-    return Generator().manual_seed(int(numpy.random.SeedSequence([seed, step]).generate_state(1, numpy.uint64)[0] >> 1))
+def sample_at(task: Task[Any], seed: int, position: int) -> Any:
+    """The sample at one position of the sequence; each epoch has an order of its own."""
+    epoch, place = divmod(position, task.size)
+    return task.sample(int(_order(seed, epoch, task.size)[place]), Random(f"{seed}/{position}"))
+
+
+def in_order(load: Callable[[int], Batch], places: Iterable[int], threads: int) -> Generator[Batch, None, None]:
+    """`load` of each place, in their order, loaded ahead by that many threads; with none, when it is asked for."""
+    if not threads:
+        yield from map(load, places)
+        return
+    left = iter(places)
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="loader")
+    try:
+        begun = deque(pool.submit(load, place) for place in islice(left, AHEAD * threads))
+        while begun:
+            yield begun.popleft().result()
+            begun.extend(pool.submit(load, place) for place in islice(left, 1))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@lru_cache(maxsize=2)
+def _order(seed: int, epoch: int, size: int) -> numpy.ndarray:
+    return numpy.random.default_rng([seed, epoch]).permutation(size)
 
 
 def _to(batch: Any, device: torch.device) -> Any:

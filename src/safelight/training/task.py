@@ -7,7 +7,9 @@ from random import Random
 from typing import Any, Protocol, TypeVar
 
 from PIL import Image
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
+
+from safelight.training.noise import SampleNoise
 
 Batch = TypeVar("Batch", contravariant=True)
 
@@ -25,12 +27,20 @@ class Task(Protocol[Batch]):
         """The number of training samples."""
         ...
 
-    def sample(self, index: int, random: Random) -> Any:
-        """One training sample, with its random choices (crop, caption, background) drawn from `random`."""
+    @property
+    def fingerprint(self) -> str:
+        """A hash that tells these training samples from others."""
         ...
 
-    def loss(self, batch: Batch, generator: Generator) -> dict[str, Tensor]:
-        """Scalars by name; the one called `loss` is minimised."""
+    def sample(self, index: int, random: Random) -> Any:
+        """One training sample, with its random choices (crop, caption, background) drawn from `random`.
+
+        Several threads may call it at once.
+        """
+        ...
+
+    def loss(self, batch: Batch, noise: SampleNoise) -> dict[str, Tensor]:
+        """Scalars by name, means over the samples; the one called `loss` is minimised."""
         ...
 
     def evaluate(self) -> dict[str, float]:
