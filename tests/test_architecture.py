@@ -43,7 +43,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "adapted": FOUNDATION | {"adapters", "images", "networks", "placement", "run", "weights"},
     "tasks": FOUNDATION | NETWORKS | PICTURES | {"layers", "diffusion", "weights", "networks", "run"},
     "converting": FOUNDATION | NETWORKS | ATTACHED | {"catalog", "opening"},
-    "opening": FOUNDATION | NETWORKS | ATTACHED | {"catalog"},
+    "single_part": FOUNDATION | NETWORKS | {"weights"},
+    "opening": FOUNDATION | NETWORKS | ATTACHED | {"catalog", "single_part"},
     "pipeline": FOUNDATION | NETWORKS | ATTACHED | PICTURES | RUNNING | {"layers", "catalog", "diffusion", "placement"},
     "training": FOUNDATION
     | NETWORKS

@@ -147,3 +147,21 @@ def test_a_lora_through_every_style(model_folder: Path, tmp_path: Path) -> None:
         pipe.add_lora(tmp_path / name)
         pictures.add(pipe("a", num_inference_steps=2, seed=1).images[0].tobytes())
     assert len(pictures) == 1
+
+
+def test_another_unet_and_text_encoder(model_folder: Path, tmp_path: Path) -> None:
+    other = tiny_parts(seed=3)
+    save_folder(tmp_path / "other", other)
+    save_single_file(tmp_path / "other.safetensors", other)
+    convert(model_folder, tmp_path / "model.safetensors")
+    options = {"num_inference_steps": 2, "seed": 1}
+    for slot in ("unet", "text_encoder"):
+        pictures = [
+            safelight.load(model, device="cpu", **{slot: source})("a", **options).images[0].tobytes()
+            for model in (model_folder, tmp_path / "model.safetensors")
+            for source in (tmp_path / "other", tmp_path / "other" / slot, tmp_path / "other.safetensors")
+        ]
+        assert len(set(pictures)) == 1
+        assert pictures[0] != safelight.load(model_folder, device="cpu")("a", **options).images[0].tobytes()
+    with pytest.raises(BadInput, match="is no text encoder but a UNet"):
+        safelight.load(model_folder, text_encoder=tmp_path / "other" / "unet")

@@ -6,22 +6,23 @@ import hashlib
 import os
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from safelight.autoencoder import Autoencoder, TinyAutoencoder, TinyDecoder, WithTinyDecoder
+from safelight.autoencoder import TinyDecoder
 from safelight.configs import Prediction
 from safelight.errors import BadInput
+from safelight.single_part import Slot, in_place_of, open_single_part
+from safelight.unet import UNet
 from safelight.weights import Parts, open_folder
 from safelight.weights.fields import Fields
-from safelight.weights.folder import LOADERS
+from safelight.weights.fit import check_fit
 from safelight.weights.hub import fetch
 from safelight.weights.model_index import NAME
 from safelight.weights.network_folder import CONFIG
-from safelight.weights.parts import AnyAutoencoder
-from safelight.weights.single_file import Given, open_part, open_single_file
+from safelight.weights.single_file import Given, open_single_file
 
 BUNDLED = Path(__file__).parent / "bundled"
 ENDINGS = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
@@ -43,30 +44,39 @@ def open_model(
     prediction: Prediction | None = None,
     weights: Averaging = "averaged",
     autoencoder: Model | None = None,
+    text_encoder: Model | None = None,
+    unet: Model | None = None,
 ) -> tuple[Parts, str]:
     """The parts of a model, and its name.
 
     model: None is the bundled one; otherwise a folder in the diffusers layout, one file in any layout, or an id on the
     hub. dtype: None keeps the files'. variant: "fp16" reads the files of that name. prediction: overrules what the
-    model is taken to predict. weights: which weights of a training file. autoencoder: another one to use, or a tiny
-    decoder, in a folder or a file. Raises BadInput for what is no model, BadCheckpoint for a damaged one.
+    model is taken to predict. weights: which weights of a training file. autoencoder (or a tiny decoder), text_encoder,
+    unet: parts to use instead of the model's own, in a folder or a file. Raises BadInput for what is no model,
+    BadCheckpoint for one that is damaged, or whose parts do not fit together.
     """
     if model is None or is_bundled(model):
         path, name = BUNDLED, "bundled"
     else:
         path = located(model, variant)
         name = path.resolve().name if Path(model).exists() else str(model)
-    other = None if autoencoder is None else open_autoencoder(autoencoder, dtype)
+    swaps: dict[Slot, Model | None] = {"autoencoder": autoencoder, "text_encoder": text_encoder, "unet": unet}
+    others = {
+        slot: open_single_part(located(source), slot, dtype) for slot, source in swaps.items() if source is not None
+    }
     if path.is_dir():
         _check_whole(path)
         parts = open_folder(path, dtype, variant)
         if prediction is not None:
             parts.schedule = replace(parts.schedule, prediction=prediction)
     else:
-        given = None if isinstance(other, TinyDecoder) else Given(autoencoder=other)
-        parts = open_single_file(path, dtype, prediction=prediction, weights=weights, given=given)
-    if other is not None:
-        parts.autoencoder = _with(other, parts.autoencoder)
+        whole: dict[str, Any] = {
+            slot: each for slot, each in others.items() if not isinstance(each, TinyDecoder | UNet)
+        }
+        parts = open_single_file(path, dtype, prediction=prediction, weights=weights, given=Given(**whole))
+    for slot, other in others.items():
+        setattr(parts, slot, in_place_of(parts.autoencoder, other) if slot == "autoencoder" else other)
+        check_fit(parts, f"{name!r} with the {slot.replace('_', ' ')} of {str(swaps[slot])!r}")
     return parts, name
 
 
@@ -82,29 +92,6 @@ def located(model: Model, variant: str | None = None) -> Path:
         f"model {text!r} is no folder and no file here; give a folder in the diffusers layout, a checkpoint file, "
         "an id on the hub (owner/name), or 'bundled'."
     )
-
-
-def open_autoencoder(source: Model, dtype: torch.dtype | None = None) -> Autoencoder | TinyAutoencoder | TinyDecoder:
-    """An autoencoder alone, or a tiny decoder, from a folder or a file of any layout."""
-    path = located(source)
-    if path.is_dir():
-        folder = path / "vae" if (path / "vae" / CONFIG).is_file() else path
-        kind = str(Fields.read(folder / CONFIG).values.get("_class_name"))
-        found: nn.Module = LOADERS[kind](folder, dtype, None) if kind in LOADERS else nn.Identity()
-    else:
-        found = open_part(path, dtype)[1]
-    if not isinstance(found, Autoencoder | TinyAutoencoder | TinyDecoder):
-        raise BadInput(f"{str(path)!r} is no autoencoder but a {type(found).__name__}.")
-    return found
-
-
-def _with(other: Autoencoder | TinyAutoencoder | TinyDecoder, own: AnyAutoencoder) -> AnyAutoencoder:
-    """Another autoencoder in place of a model's own, or a tiny decoder beside its encoder."""
-    if not isinstance(other, TinyDecoder):
-        return other
-    if not isinstance(own, Autoencoder):
-        raise BadInput(f"A tiny decoder stands in for that of a KL autoencoder; this model has {type(own).__name__}.")
-    return WithTinyDecoder(own, other)
 
 
 def fingerprint(parts: Parts) -> str:

@@ -274,6 +274,8 @@ def load(
     prediction: Prediction | None = None,
     weights: Averaging = "averaged",
     autoencoder: str | os.PathLike[str] | None = None,
+    text_encoder: str | os.PathLike[str] | None = None,
+    unet: str | os.PathLike[str] | None = None,
 ) -> Pipeline:
     """Open a model: None is the bundled one; otherwise a folder in the diffusers layout, one file, an id on the hub.
 
@@ -281,11 +283,18 @@ def load(
     device does well (what None means for the bundled one). device: cpu, cuda, ...; None is a GPU where there is one.
     variant: "fp16" reads the files of that name. prediction: "epsilon", "v" or "x0", where what a file says or seems to
     say is wrong. weights: "averaged" takes the moving averages that a training file has beside its "raw" weights.
-    autoencoder: another one to use, or a tiny decoder: a folder or a file.
+    autoencoder (or a tiny decoder), text_encoder, unet: parts to use instead of the model's own, in a folder or a file.
     Raises BadInput for what is no model, BadCheckpoint for one that is damaged or does not fit together.
     """
     placement = placement_for(device, dtype or ("auto" if is_bundled(model) else None))
     parts, name = open_model(
-        model, placement.dtype, variant=variant, prediction=prediction, weights=weights, autoencoder=autoencoder
+        model,
+        placement.dtype,
+        variant=variant,
+        prediction=prediction,
+        weights=weights,
+        autoencoder=autoencoder,
+        text_encoder=text_encoder,
+        unet=unet,
     )
     return Pipeline(parts, placement=placement, name=name)

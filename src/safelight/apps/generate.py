@@ -7,9 +7,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safelight.apps.inputs import add_adapter_arguments, add_adapters, add_input_arguments, read_boxes
+from safelight.apps.inputs import add_adapter_arguments, add_adapters, add_input_arguments, check_given, read_boxes
 from safelight.apps.terminal import add_json_argument, add_model_arguments, answer, prediction_of, progress
-from safelight.errors import BadInput
 from safelight.request import Request
 
 if TYPE_CHECKING:
@@ -62,9 +61,10 @@ def run(arguments: argparse.Namespace) -> None:
         variant=arguments.variant,
         prediction=prediction_of(arguments.prediction),
         autoencoder=arguments.vae,
+        text_encoder=arguments.text_encoder,
+        unet=arguments.unet,
     )
-    if arguments.prompt is None and pipeline.task.reads_text:
-        raise BadInput(f'This model {pipeline.task.does}: give a prompt ("" for none).')
+    check_given(pipeline, request, arguments.prompt)
     add_adapters(pipeline, arguments)
     result = draw(pipeline, pipeline.prepare(request))
     for picture, file in zip(result.images, files, strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,17 @@ from safelight.errors import BadInput
 if TYPE_CHECKING:
     from safelight.conditioning import Box
     from safelight.pipeline import Pipeline
+    from safelight.request import Request
+
+# What a model may need -> the flag that brings it.
+FLAGS = {
+    "image": "--image",
+    "mask_image": "--mask",
+    "depth_map": "--depth",
+    "semantic_map": "--map",
+    "class_label": "--class",
+    "boxes": "--boxes",
+}
 
 
 def add_input_arguments(command: argparse.ArgumentParser) -> None:
@@ -68,6 +80,17 @@ def _weight(flag: str, given: str, weight: str) -> float:
     if not math.isfinite(number):
         raise BadInput(f"{flag} {given!r}: the weight is {weight!r}; it must be a number, such as {flag} file=0.8.")
     return number
+
+
+def check_given(pipeline: Pipeline, request: Request, prompt: Sequence[str] | None) -> None:
+    """Raise BadInput that names the flag of everything that the model needs and was not given."""
+    from safelight.tasks.task import INPUTS
+
+    task = pipeline.task
+    missing = ['a prompt ("" for none)'] if task.reads_text and prompt is None else []
+    missing += [f"{FLAGS[name]} ({INPUTS[name]})" for name in task.needs if getattr(request, name) is None]
+    if missing:
+        raise BadInput(f"This model {task.does}: give {' and '.join(missing)}.")
 
 
 def read_boxes(file: str) -> list[Box]:

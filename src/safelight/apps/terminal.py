@@ -22,6 +22,8 @@ def add_model_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--variant", metavar="V", help="read the files of that name, such as fp16")
     command.add_argument("--prediction", metavar="P", help="epsilon, v or x0, where the file cannot be believed")
     command.add_argument("--vae", metavar="M", help="another autoencoder, or a tiny decoder: a folder or a file")
+    command.add_argument("--text-encoder", metavar="M", help="another text encoder: a folder or a file")
+    command.add_argument("--unet", metavar="M", help="another UNet: a folder or a file")
     command.add_argument("--dtype", metavar="D", help="float32, bfloat16, float16, or auto: the fastest done well here")
     command.add_argument("--device", metavar="D", help="cpu, cuda, ... (default: a GPU where there is one)")
 

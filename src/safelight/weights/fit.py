@@ -6,8 +6,8 @@ from safelight.errors import BadCheckpoint
 from safelight.weights.parts import Parts
 
 
-def check_fit(parts: Parts) -> None:
-    """Raise BadCheckpoint that names every dimension in which the parts do not meet."""
+def check_fit(parts: Parts, whose: str = "this model") -> None:
+    """Raise BadCheckpoint that names every dimension in which the parts do not meet, and whose parts they are."""
     unet, latent = parts.unet.config, parts.autoencoder.config.latent_channels
     faults = _text_faults(parts)
     if unet.out_channels != latent:
@@ -21,7 +21,7 @@ def check_fit(parts: Parts) -> None:
         if unet.class_vector != width:
             faults.append(f"the image encoder's vectors fill {width} numbers, the UNet reads {unet.class_vector}")
     if faults:
-        raise BadCheckpoint(f"The parts of this model do not fit together: {'; '.join(faults)}.")
+        raise BadCheckpoint(f"The parts of {whose} do not fit together: {'; '.join(faults)}.")
 
 
 def _context_width(parts: Parts) -> int | None:

@@ -80,7 +80,7 @@ def open_folder(path: Path | str, dtype: torch.dtype | None = None, variant: str
     if faults:
         raise BadCheckpoint("\n".join(faults))
     parts = Parts(**{"autoencoder": Pixels(), **loaded})
-    check_fit(parts)
+    check_fit(parts, repr(str(path)))
     return parts
 
 
