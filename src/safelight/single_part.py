@@ -32,7 +32,7 @@ SLOTS: dict[Slot, tuple[str, tuple[type[nn.Module], ...]]] = {
 
 
 def open_single_part(path: Path, slot: Slot, dtype: torch.dtype | None = None) -> nn.Module:
-    """The network for a slot, from a folder (its own, or a whole model's) or a file of any layout (alone, or a whole one).
+    """The network for a slot: from a folder, its own or a whole model's, or from a file of any layout, alone or not.
 
     dtype: None keeps the file's. Raises BadInput where something else is there, BadCheckpoint for what is damaged.
     """

@@ -1,6 +1,7 @@
 """How one foreign tensor holds the numbers of one or more of ours: fused, reshaped or transposed.
 
-Both ways are views wherever the order of the numbers in memory allows it.
+Both ways are views wherever the order of the numbers in memory allows it. What is unpacked stands in memory in its own
+order: multiplied from another, a matrix gives other last bits, and a file would draw otherwise than its folder.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Packing:
         """Theirs -> ours: `count` tensors. Its shape must be what `pack` makes of theirs."""
         if tensor.ndim >= 2:
             tensor = tensor.reshape(tensor.shape[: tensor.ndim - self.trailing])
-            tensor = tensor.T if self.transposed else tensor
+            tensor = tensor.T.contiguous() if self.transposed else tensor
         if count == 1:
             return [tensor]
         rows = tensor.reshape(self.heads, count, -1, *tensor.shape[1:])

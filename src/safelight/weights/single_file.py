@@ -75,16 +75,17 @@ def open_single_file(
     loaded = _networks(contents, path, tensors, dtype, weights, slots)
     text = loaded.get("text_encoder")
     if "tokenizer" not in loaded:
-        loaded["tokenizer"] = notes.tokenizer or tokenizer_for(text)
+        loaded["tokenizer"] = notes.tokenizer or tokenizer_for(text, path)
     told = told or probed_prediction(loaded["unet"], text if isinstance(text, TextEncoder) else None)
     if told is None:
         raise BadCheckpoint(
-            f"{str(path)!r}: whether its UNet predicts epsilon or v cannot be told from its weights; pass prediction=."
+            f"{str(path)!r}: whether its UNet predicts epsilon or v cannot be told from its weights; pass prediction= "
+            "(--prediction)."
         )
     _settle(loaded, contents, notes, told, scale)
     parts = Parts(**loaded, **laws)
     parts.schedule = replace(parts.schedule, prediction=told)
-    check_fit(parts)
+    check_fit(parts, repr(str(path)))
     return parts
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from safelight.errors import BadCheckpoint
 from safelight.text import BertEncoder
 from safelight.weights.parts import AnyTextEncoder, AnyTokenizer
@@ -10,7 +12,7 @@ CLIP_TOKENS, BERT_TOKENS = 49408, 30522
 PADS = {"quick_gelu": "<|endoftext|>", "gelu": "!"}  # OpenAI's CLIP (SD 1) and OpenCLIP (SD 2), told by the activation
 
 
-def tokenizer_for(encoder: AnyTextEncoder | None) -> AnyTokenizer | None:
+def tokenizer_for(encoder: AnyTextEncoder | None, file: Path) -> AnyTokenizer | None:
     """CLIP's or BERT's, by the size of the encoder's vocabulary; None for one that reads boxes, or for no encoder.
 
     Raises BadCheckpoint for a vocabulary that is not published, and BadInput where the published one is not at hand.
@@ -24,6 +26,6 @@ def tokenizer_for(encoder: AnyTextEncoder | None) -> AnyTokenizer | None:
     if encoder.config.vocabulary == CLIP_TOKENS:
         return clip_tokenizer(pad=PADS[encoder.config.activation], length=encoder.config.length)
     raise BadCheckpoint(
-        f"The text encoder knows {encoder.config.vocabulary} tokens, which is not CLIP's vocabulary of {CLIP_TOKENS}; "
-        "give its tokenizer."
+        f"{str(file)!r}: its text encoder knows {encoder.config.vocabulary} tokens, which is not CLIP's vocabulary of "
+        f"{CLIP_TOKENS}, and no tokenizer is in the file; a folder with one can be opened."
     )
