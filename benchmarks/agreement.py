@@ -94,7 +94,7 @@ def main() -> None:
     if chosen.sheet:
         names = [f"{'an' if concept[0] in 'aeiou' else 'a'} {concept}" for concept in vocabulary]
         sheet = pipeline(names, seed=0, guidance_scale=chosen.guidance).images
-        write_picture(grid([picture.resize((128, 128)) for picture in sheet], 8), chosen.sheet)
+        write_picture(grid([picture.resize((96, 96)) for picture in sheet], 12), chosen.sheet)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from adapters.low_rank import kohya, layers, matrices, write
 from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file
-from tasks.family import FAMILY
+from tasks.family import FAMILY, built
 from tiny_model import tiny_parts
 
 import safelight
@@ -18,8 +19,10 @@ from safelight.apps.cli import main
 from safelight.autoencoder import TinyAutoencoder, WithTinyDecoder
 from safelight.configs import TinyAutoencoderConfig
 from safelight.converting import convert
-from safelight.errors import BadInput
+from safelight.errors import BadCheckpoint, BadInput
 from safelight.pipeline import Pipeline
+from safelight.text import TextEncoder
+from safelight.unet import UNet
 from safelight.weights import Parts, save_autoencoder, save_folder, save_tiny_halves, save_unet
 from safelight.weights.formats import read_file
 from safelight.weights.single_file import save_single_file
@@ -165,3 +168,26 @@ def test_another_unet_and_text_encoder(model_folder: Path, tmp_path: Path) -> No
         assert pictures[0] != safelight.load(model_folder, device="cpu")("a", **options).images[0].tobytes()
     with pytest.raises(BadInput, match="is no text encoder but a UNet"):
         safelight.load(model_folder, text_encoder=tmp_path / "other" / "unet")
+
+
+def test_a_unet_and_the_text_encoder_that_it_reads_may_come_together(model_folder: Path, tmp_path: Path) -> None:
+    convert(model_folder, tmp_path / "model.safetensors")
+    wide = wider_parts()
+    save_folder(tmp_path / "wide", wide)
+    with pytest.raises(BadCheckpoint, match="reads vectors 48 wide"):
+        safelight.load(tmp_path / "model.safetensors", unet=tmp_path / "wide")
+    both = {"unet": tmp_path / "wide", "text_encoder": tmp_path / "wide"}
+    pictures = {
+        safelight.load(model, device="cpu", **both)("a", num_inference_steps=2, seed=1).images[0].tobytes()
+        for model in (model_folder, tmp_path / "model.safetensors")
+    }
+    assert len(pictures) == 1
+
+
+def wider_parts() -> Parts:
+    """A tiny model whose text vectors are 48 wide."""
+    own = tiny_parts()
+    assert isinstance(own.text_encoder, TextEncoder)
+    text = replace(own.text_encoder.config, width=48, hidden_width=96)
+    unet = replace(own.unet.config, context_width=48)
+    return replace(own, text_encoder=built(lambda: TextEncoder(text)), unet=built(lambda: UNet(unet)))

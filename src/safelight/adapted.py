@@ -88,9 +88,9 @@ class Adapted(Networks):
 
     def controlled(self, run: Run) -> Networks:
         """These networks for one run, in which the ControlNets see its control images."""
-        if not self._controls:
-            return self
         hints = run.control_images
+        if not self._controls and not hints:
+            return self
         if len(hints) != len(self._controls):
             raise BadInput(
                 f"control_image gives {len(hints)} pictures; this model has {len(self._controls)} ControlNets, and "

@@ -24,7 +24,7 @@ from safelight.adapters import (
 from safelight.autoencoder import Autoencoder, TinyAutoencoder
 from safelight.configs import Prediction
 from safelight.errors import BadInput, unknown_name
-from safelight.opening import Averaging, Model, is_bundled, located, open_model
+from safelight.opening import ENDINGS, Averaging, Model, is_bundled, located, open_model
 from safelight.text import BertEncoder, ImageEmbedder, TextEncoder
 from safelight.unet import UNet
 from safelight.weights import (
@@ -95,7 +95,9 @@ def convert(
         if kind in ADAPTERS:
             return _convert_adapter(kind, path, out, dtype, style)
         if kind != "model":
+            _check_ending(out)
             return _convert_part(path, out, dtype, variant)
+    _check_ending(out)
     if style is not None:
         raise BadInput(f"style is {style!r}; only a LoRA or an embedding is written in a style.")
     parts, name = open_model(source, dtype, variant=variant, prediction=prediction, weights=weights)
@@ -114,7 +116,7 @@ def kind_of(path: Path) -> str:
         if (path / CONFIG).is_file():
             named = Fields.read(path / CONFIG).values.get("_class_name")
             return "controlnet" if named == "ControlNetModel" else "part"
-        return "lora"
+        return "lora" if any(path.rglob("adapter_model.*")) or any(path.glob("pytorch_lora_weights.*")) else "model"
     tensors = read_file(path).tensors
     kinds = {found.kind for found in recognise(tensors).found}
     if adapters := kinds & set(ADAPTERS):
@@ -122,6 +124,14 @@ def kind_of(path: Path) -> str:
     if not kinds and len(tensors) == 1 and all(tensor.ndim <= 2 for tensor in tensors.values()):
         return "embedding"  # its one name is the word, which may be any
     return "model" if kinds >= WHOLE or not kinds else "part"
+
+
+def _check_ending(out: Path) -> None:
+    """Raise BadInput for the name of a file that is never written: a folder called model.ckpt would surprise."""
+    if out.suffix in ENDINGS and out.suffix != FILE:
+        raise BadInput(
+            f"{str(out)!r} ends in {out.suffix}; one file is written as OUT{FILE}, another name is a folder."
+        )
 
 
 def _convert_adapter(kind: str, path: Path, out: Path, dtype: torch.dtype | None, style: str | None) -> str:

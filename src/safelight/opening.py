@@ -15,7 +15,6 @@ from safelight.autoencoder import TinyDecoder
 from safelight.configs import Prediction
 from safelight.errors import BadInput
 from safelight.single_part import Slot, in_place_of, open_single_part
-from safelight.unet import UNet
 from safelight.weights import Parts, open_folder
 from safelight.weights.fields import Fields
 from safelight.weights.fit import check_fit
@@ -70,13 +69,15 @@ def open_model(
         if prediction is not None:
             parts.schedule = replace(parts.schedule, prediction=prediction)
     else:
-        whole: dict[str, Any] = {
-            slot: each for slot, each in others.items() if not isinstance(each, TinyDecoder | UNet)
-        }
+        if variant is not None:
+            raise BadInput(f"variant is {variant!r}, and {str(path)!r} is one file; only folders have variants.")
+        whole: dict[str, Any] = {slot: each for slot, each in others.items() if not isinstance(each, TinyDecoder)}
         parts = open_single_file(path, dtype, prediction=prediction, weights=weights, given=Given(**whole))
     for slot, other in others.items():
         setattr(parts, slot, in_place_of(parts.autoencoder, other) if slot == "autoencoder" else other)
-        check_fit(parts, f"{name!r} with the {slot.replace('_', ' ')} of {str(swaps[slot])!r}")
+    if others:  # all at once: a UNet and the text encoder that it reads may come together
+        swapped = (f"the {slot.replace('_', ' ')} of {str(swaps[slot])!r}" for slot in others)
+        check_fit(parts, f"{name!r} with {' and '.join(swapped)}")
     return parts, name
 
 
@@ -86,7 +87,8 @@ def located(model: Model, variant: str | None = None) -> Path:
     if path.exists():
         return path
     text = os.fspath(model)
-    if "/" in text and not path.is_absolute() and not path.parent.is_dir():
+    a_file = path.suffix in ENDINGS and text.count("/") == 1  # a file on the hub is owner/name/file
+    if "/" in text and not path.is_absolute() and not path.parent.is_dir() and not a_file:
         return fetch(text, variant=variant)
     raise BadInput(
         f"model {text!r} is no folder and no file here; give a folder in the diffusers layout, a checkpoint file, "

@@ -41,6 +41,23 @@ def difference(ours: Image.Image, theirs: Any) -> float:
     return float(abs(pixels - theirs).max())
 
 
+def test_text_with_bert(tmp_path: Path) -> None:
+    pipe = Pipeline(FAMILY["bert"]())
+    opened = theirs("bert", pipe, tmp_path)
+    assert type(opened).__name__ == "LDMTextToImagePipeline"
+    expected = opened(
+        "a red apple",
+        height=64,
+        width=64,
+        num_inference_steps=STEPS,
+        guidance_scale=7.5,
+        eta=0.0,
+        generator=generator(),
+        output_type="np",
+    ).images[0]
+    assert difference(pipe("a red apple", **GIVEN).images[0], expected) <= 1 / 255 + CLOSEST
+
+
 def test_inpainting(picture: Image.Image, half: Image.Image, tmp_path: Path) -> None:  # noqa: F811
     pipe = Pipeline(FAMILY["inpainting"]())
     opened = theirs("inpainting", pipe, tmp_path)

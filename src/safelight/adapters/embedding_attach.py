@@ -111,7 +111,9 @@ def _forget(parts: Reader, embeddings: Sequence[Embedding]) -> None:
 def _check(embedding: Embedding, tokenizer: Tokenizer, words: Collection[str], width: int) -> None:
     word = folded(embedding.word)
     if word in words or len(tokenizer.words(word)) < 2 or word in (START, END):
-        raise BadInput(f"{embedding.name}: the model knows the word {embedding.word!r} already; give it another.")
+        raise BadInput(
+            f"{embedding.name}: the model knows the word {embedding.word!r} already; give it another (FILE=WORD)."
+        )
     if embedding.vectors.shape[1] != width:
         raise BadCheckpoint(
             f"{embedding.name} has vectors {embedding.vectors.shape[1]} wide; the text encoder's are {width} wide."

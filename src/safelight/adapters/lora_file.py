@@ -85,6 +85,10 @@ def _read(path: Path, part: Part | None, names: LayerNames) -> LoRA:
     file = read_file(path)
     refuse_other_kinds(path, file.tensors)
     layers, wrong = _layers(file.tensors)
+    if wrong and not layers:
+        raise BadCheckpoint(
+            f"{str(path)!r} is no LoRA: it holds {len(wrong)} tensors, such as {wrong[0]!r}, and none of one."
+        )
     alphas = _alphas(path, file.metadata)
     updates: dict[Part, dict[str, Update]] = {"unet": {}, "text_encoder": {}}
     keys: dict[Place, str] = {}

@@ -60,6 +60,7 @@ def run(arguments: argparse.Namespace) -> None:
         device=arguments.device,
         variant=arguments.variant,
         prediction=prediction_of(arguments.prediction),
+        weights="raw" if arguments.raw else "averaged",
         autoencoder=arguments.vae,
         text_encoder=arguments.text_encoder,
         unet=arguments.unet,

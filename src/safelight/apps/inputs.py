@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,7 +105,10 @@ def read_boxes(file: str) -> list[Box]:
     if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
         raise BadInput(f"{file!r} must hold a list of objects, each with label, left, top, right and bottom.")
     boxes = []
+    wanted = [field.name for field in fields(Box)]
     for number, each in enumerate(found, 1):
+        if each.keys() != set(wanted):
+            raise BadInput(f"Box {number} of {file!r} has {', '.join(each) or 'nothing'}; needed: {', '.join(wanted)}.")
         try:
             boxes.append(Box(**each))
         except (TypeError, BadInput) as error:

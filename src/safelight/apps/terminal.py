@@ -21,6 +21,7 @@ def add_model_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--variant", metavar="V", help="read the files of that name, such as fp16")
     command.add_argument("--prediction", metavar="P", help="epsilon, v or x0, where the file cannot be believed")
+    command.add_argument("--raw", action="store_true", help="the raw weights of a training file, not their averages")
     command.add_argument("--vae", metavar="M", help="another autoencoder, or a tiny decoder: a folder or a file")
     command.add_argument("--text-encoder", metavar="M", help="another text encoder: a folder or a file")
     command.add_argument("--unet", metavar="M", help="another UNet: a folder or a file")

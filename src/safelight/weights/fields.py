@@ -34,7 +34,9 @@ class Fields:
             values = json.loads(path.read_text("utf-8"))
         except FileNotFoundError as error:
             raise BadCheckpoint(f"{str(path)!r} is missing; this layout needs it.") from error
-        except (OSError, ValueError, RecursionError) as error:
+        except OSError as error:
+            raise BadCheckpoint(f"{str(path)!r} cannot be read: {error.strerror or error}.") from error
+        except (ValueError, RecursionError) as error:
             raise BadCheckpoint(f"{str(path)!r} cannot be read as JSON: {error}.") from error
         if not isinstance(values, dict):
             raise BadCheckpoint(f"{str(path)!r} holds a JSON {type(values).__name__}; it must hold an object.")

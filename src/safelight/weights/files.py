@@ -70,7 +70,7 @@ def beside(path: Path) -> Iterator[Path]:
         partial.chmod(mode)
         partial.replace(path)
     except (OSError, SafetensorError) as error:
-        raise BadInput(f"{str(path)!r} cannot be written: {error}.") from error
+        raise BadInput(f"{str(path)!r} cannot be written: {getattr(error, 'strerror', None) or error}.") from error
     finally:
         partial.unlink(missing_ok=True)
 

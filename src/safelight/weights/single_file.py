@@ -16,6 +16,7 @@ from safelight.autoencoder import Autoencoder
 from safelight.configs import Prediction, ScheduleConfig
 from safelight.errors import BadCheckpoint, BadInput
 from safelight.text import TextEncoder
+from safelight.unet import UNet
 from safelight.weights.files import write_tensors
 from safelight.weights.fit import check_fit
 from safelight.weights.formats import read_file
@@ -42,6 +43,7 @@ class Given:
     tokenizer: AnyTokenizer | None = None
     text_encoder: AnyTextEncoder | None = None
     autoencoder: AnyAutoencoder | None = None
+    unet: UNet | None = None
     image_encoder: Any = None
     embedding_statistics: Any = None
 

@@ -25,8 +25,10 @@ def whole_folder(path: Path, *, mark: str, stale: str | None = None) -> Iterator
         partial.mkdir(parents=True)
         yield partial
         _swap(partial, path, stale)
+    except BadInput as error:  # of a file inside, by the name that it would have had
+        raise type(error)(str(error).replace(str(partial), str(path))) from error
     except OSError as error:
-        raise BadInput(f"{str(path)!r} cannot be written: {error}.") from error
+        raise BadInput(f"{str(path)!r} cannot be written: {error.strerror or error}.") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

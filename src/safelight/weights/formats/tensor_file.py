@@ -71,7 +71,7 @@ def read_tree(path: Path | str) -> Any:
 
 def _open(path: Path) -> tuple[MappedFile, Format]:
     if not path.is_file():  # nor a pipe, which would be waited for
-        raise Damaged("it is a folder" if path.is_dir() else "there is no such file")
+        raise FileNotFoundError("it is a folder" if path.is_dir() else "there is no such file")
     if path.stat().st_size == 0:
         raise Damaged("it is empty")
     file = MappedFile(path)
@@ -88,4 +88,4 @@ def _named_faults(path: Path) -> Iterator[None]:
     except Damaged as error:
         raise BadCheckpoint(f"{str(path)!r} is no whole {expected}: {error}.") from error
     except OSError as error:
-        raise BadCheckpoint(f"{str(path)!r} cannot be read: {error}.") from error
+        raise BadCheckpoint(f"{str(path)!r} cannot be read: {error.strerror or error}.") from error

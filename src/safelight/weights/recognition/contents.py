@@ -78,12 +78,13 @@ def recognise(tensors: Mapping[str, Tensor]) -> Contents:
         found.append(Found(kind="controlnet", layout=control[1], prefix=control[0], names=names))
         others = [name for name in others if not name.startswith(control[0])]
     found, again = _without_twins(found)
+    averages = {name for part in found for name in part.averaged.values()}
     parts, rows = _published(found)
     foreign = next((family(name) for name in tensors if name.startswith(FOREIGN_STARTS)), None)
     return Contents(
         found=tuple(parts),
         models=rows,
-        unused=(*again, *(name for name in others if name.startswith(STARTS))),
+        unused=(*again, *(name for name in others if name.startswith(STARTS) and name not in averages)),
         unknown=tuple(name for name in others if not name.startswith(STARTS)),
         foreign=foreign or "",
     )
