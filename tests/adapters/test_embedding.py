@@ -264,3 +264,15 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="Allowed: automatic1111"):
         save_embedding(tmp_path / "other", embedding, "a1111")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("before", range(70, 78))
+def test_a_word_of_several_vectors_is_never_parted(before: int, model: Model) -> None:
+    room = model.tokenizer.length - 2
+    with attach_embedding(model, [Embedding(word="<cat-toy>", vectors=VECTORS)]):
+        vectors = model.tokenizer.words("<cat-toy>")
+        runs = pieces(", " * before + "<cat-toy> fox", model.tokenizer)
+        assert all(len(run) <= room for run in runs)
+        assert sum(run[start : start + 3] == vectors for run in runs for start in range(len(run))) == 1
+    with attach_embedding(model, [Embedding(word="<long>", vectors=torch.randn(2 * room + 1, VECTORS.shape[1]))]):
+        assert [len(run) for run in pieces("<long>", model.tokenizer)] == [room, room, 1]

@@ -48,13 +48,17 @@ class LearntWords(Tokenizer):
 
     def words(self, text: str) -> list[int]:
         """The ids of a text alone: no start, no end, no limit."""
-        ids: list[int] = []
+        return [word for group in self.groups(text) for word in group]
+
+    def groups(self, text: str) -> list[list[int]]:
+        """The same ids in groups that must not be parted: those of a learnt word stay together."""
+        groups: list[list[int]] = []
         place = 0
         for found in self.pattern.finditer(text if isinstance(text, str) else ""):
-            ids += super().words(text[place : found.start()])
-            ids += self.by_group[(found.lastindex or 1) - 1][1]
+            groups += [[word] for word in super().words(text[place : found.start()])]
+            groups.append(list(self.by_group[(found.lastindex or 1) - 1][1]))
             place = found.end()
-        return ids + super().words(text[place:] if place else text)
+        return groups + [[word] for word in super().words(text[place:] if place else text)]
 
     def save(self, folder: Path) -> None:
         """Refused: the vocabulary of a folder has no room for learnt words."""

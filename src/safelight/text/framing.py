@@ -67,6 +67,10 @@ class FramingTokenizer:
             ) from error
         return list(self.backend.encode(text, add_special_tokens=False).ids)
 
+    def groups(self, text: str) -> list[list[int]]:
+        """The same ids in groups that must not be parted: here each alone."""
+        return [[word] for word in self.words(text)]
+
     def framed(self, words: Sequence[int]) -> list[int]:
         """At most `length - 2` ids between start and end, padded to `length`."""
         ids = [self.start_id, *words, self.end_id]

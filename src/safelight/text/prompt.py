@@ -20,10 +20,20 @@ AnyTextEncoder: TypeAlias = TextEncoder | BertEncoder
 
 
 def pieces(prompt: str, tokenizer: FramingTokenizer) -> list[list[int]]:
-    """The word ids of a prompt in runs of at most `tokenizer.length - 2`; an empty prompt is one empty run."""
-    words = tokenizer.words(prompt)
+    """The word ids of a prompt in runs of at most `tokenizer.length - 2`; an empty prompt is one empty run.
+
+    A learnt word of several vectors goes into the next run whole; only one longer than a run is parted.
+    """
     room = tokenizer.length - 2
-    return [words[start : start + room] for start in range(0, len(words), room)] or [[]]
+    runs: list[list[int]] = [[]]
+    for group in tokenizer.groups(prompt):
+        if runs[-1] and len(runs[-1]) + len(group) > room:
+            runs.append([])
+        for word in group:
+            if len(runs[-1]) == room:
+                runs.append([])
+            runs[-1].append(word)
+    return runs
 
 
 def encode_prompts(prompts: Sequence[str], tokenizer: FramingTokenizer, encoder: AnyTextEncoder) -> Tensor:
