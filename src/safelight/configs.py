@@ -18,6 +18,21 @@ Resampling = Literal["conv", "residual"]
 Projection = Literal["conv", "linear"]
 Prediction = Literal["epsilon", "v", "x0"]
 Law = Literal["scaled_linear", "linear", "cosine"]
+# What a model draws from.
+TaskName = Literal[
+    "text",
+    "inpainting",
+    "filling",
+    "depth",
+    "instruction",
+    "upscaling",
+    "variation",
+    "unconditional",
+    "class",
+    "layout",
+    "semantic",
+    "restoration",
+]
 
 
 def _positive(where: str, **values: int) -> None:

@@ -113,7 +113,7 @@ class Request:
         given = self.control_image
         if given is None:
             return []
-        return list(given) if isinstance(given, list | tuple) else [given]  # type: ignore[list-item]
+        return [given] if isinstance(given, str) or not isinstance(given, Sequence) else list(given)
 
     @property
     def picture_prompts(self) -> list[str]:

@@ -52,8 +52,11 @@ def open_single_part(path: Path, slot: Slot, dtype: torch.dtype | None = None) -
 
 def in_place_of(own: AnyAutoencoder, other: nn.Module) -> AnyAutoencoder:
     """Another autoencoder in place of a model's own, or a tiny decoder beside its encoder."""
-    if not isinstance(other, TinyDecoder):
-        return other  # type: ignore[return-value]  # SLOTS holds what it may be
-    if not isinstance(own, Autoencoder):
-        raise BadInput(f"A tiny decoder stands in for that of a KL autoencoder; this model has {type(own).__name__}.")
+    if isinstance(other, Autoencoder | TinyAutoencoder):
+        return other
+    if not isinstance(own, Autoencoder) or not isinstance(other, TinyDecoder):
+        raise BadInput(
+            f"A {type(other).__name__} cannot stand in for the decoder of a {type(own).__name__}; "
+            "a tiny decoder can, for that of a KL autoencoder."
+        )
     return WithTinyDecoder(own, other)

@@ -9,7 +9,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from safelight.adapters.lora import Part, Update
@@ -24,12 +24,12 @@ class Alphas:
     """The alpha of every layer of one network. rslora: the scale is alpha / sqrt(r) (Kalajdzievski 2023)."""
 
     common: float | None = None
-    exceptions: Mapping[str, float] = ()  # type: ignore[assignment]
+    exceptions: Mapping[str, float] = field(default_factory=dict)
     rslora: bool = False
 
     def of(self, layer: str, rank: int) -> float | None:
         """The alpha of a layer, by the end of its name, such that the scale is alpha / r; None where none is given."""
-        alpha = next((a for end, a in dict(self.exceptions).items() if f".{layer}".endswith(f".{end}")), self.common)
+        alpha = next((a for end, a in self.exceptions.items() if f".{layer}".endswith(f".{end}")), self.common)
         return alpha * math.sqrt(rank) if alpha is not None and self.rslora else alpha
 
 

@@ -12,25 +12,11 @@ from safelight.configs import (
     ImageEncoderConfig,
     RescalerConfig,
     ScheduleConfig,
+    TaskName,
     TextEncoderConfig,
     UNetConfig,
 )
 
-# The name of the task as `Parts.task` gives it.
-Task = Literal[
-    "text",
-    "inpainting",
-    "filling",
-    "depth",
-    "instruction",
-    "upscaling",
-    "variation",
-    "unconditional",
-    "class",
-    "layout",
-    "semantic",
-    "restoration",
-]
 Vocabulary = Literal["none", "clip", "bert"]
 AnyTextConfig: TypeAlias = TextEncoderConfig | BertConfig
 
@@ -47,7 +33,7 @@ class PublishedModel:
 
     name: str
     what: str
-    task: Task
+    task: TaskName
     size: int
     licence: str
     hub: str = ""

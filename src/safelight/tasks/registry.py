@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from safelight.configs import TaskName
 from safelight.tasks.depth import from_depth
 from safelight.tasks.inpainting import from_hole, from_hole_and_text
 from safelight.tasks.instruction import from_instruction
@@ -10,7 +11,6 @@ from safelight.tasks.task import Task
 from safelight.tasks.text import from_text
 from safelight.tasks.upscaling import from_small_picture, from_small_picture_and_text
 from safelight.tasks.variation import from_meaning
-from safelight.weights.parts import TaskName
 
 TASKS: dict[TaskName, Task] = {
     "text": Task(does="draws from text", bind=from_text, takes=("image", "mask_image"), strength=0.75),

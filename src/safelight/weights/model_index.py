@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from safelight.configs import TaskName
 from safelight.errors import BadCheckpoint
 from safelight.weights.fields import Fields
-from safelight.weights.parts import Parts, TaskName
+from safelight.weights.parts import Parts
 
 NAME = "model_index.json"
 

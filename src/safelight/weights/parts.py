@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias, Union
+from typing import TYPE_CHECKING, TypeAlias, Union
 
-from safelight.configs import ScheduleConfig
+from safelight.configs import ScheduleConfig, TaskName
 from safelight.errors import BadInput
 from safelight.unet import UNet
 
@@ -17,21 +17,6 @@ if TYPE_CHECKING:
 AnyAutoencoder: TypeAlias = Union["Autoencoder", "TinyAutoencoder", "WithTinyDecoder", "Pixels"]
 AnyTextEncoder: TypeAlias = Union["TextEncoder", "BertEncoder"]
 AnyTokenizer: TypeAlias = Union["Tokenizer", "BertTokenizer"]
-
-TaskName = Literal[
-    "text",
-    "inpainting",
-    "filling",
-    "depth",
-    "instruction",
-    "upscaling",
-    "variation",
-    "unconditional",
-    "class",
-    "layout",
-    "semantic",
-    "restoration",
-]
 
 
 @dataclass(kw_only=True)

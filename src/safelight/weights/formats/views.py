@@ -79,7 +79,8 @@ def view_of(storage: object, dtype: torch.dtype | None, offset: object, shape: o
 
 
 def _numbers(storage: Storage, values: object) -> tuple[int, ...]:
-    fine = isinstance(values, tuple | list) and len(values) <= MOST_DIMENSIONS
-    if not fine or not all(type(value) is int and 0 <= value < 2**63 for value in values):  # type: ignore[attr-defined]
-        raise Damaged(f"a tensor in storage {quoted(storage.key)} has a shape or strides that are no whole numbers")
-    return tuple(values)  # type: ignore[arg-type]
+    if isinstance(values, tuple | list) and len(values) <= MOST_DIMENSIONS:
+        numbers = tuple(value for value in values if type(value) is int and 0 <= value < 2**63)
+        if len(numbers) == len(values):
+            return numbers
+    raise Damaged(f"a tensor in storage {quoted(storage.key)} has a shape or strides that are no whole numbers")
