@@ -16,11 +16,11 @@ from PIL import Image
 from tqdm import tqdm
 
 import safelight
+from safelight.data.backdrop import COLOURS, on_colour, with_background
+from safelight.data.collection import open_collection
 from safelight.images import grid, scaled, to_tensor, write_picture
 from safelight.text import Tokenizer
-from safelight.training.backdrop import COLOURS, on_colour, with_background
-from safelight.training.clip import ranking
-from safelight.training.collection import open_collection
+from safelight.training.clip.task import ranking
 from safelight.training.recipe import read_recipe
 from safelight.weights import load_clip
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 
+from safelight.data.backdrop import COLOURS, on_colour, to_square
+from safelight.data.collection import open_collection
 from safelight.images import to_tensor
 from safelight.pipeline import load
-from safelight.training.autoencoder import psnr
-from safelight.training.backdrop import COLOURS, on_colour, to_square
-from safelight.training.collection import open_collection
+from safelight.training.autoencoder.task import psnr
 
 KINDS = {"photo": "photographs", "background": "backgrounds"}  # every other style is an illustration
 

@@ -46,10 +46,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "single_part": FOUNDATION | NETWORKS | {"weights"},
     "opening": FOUNDATION | NETWORKS | ATTACHED | {"catalog", "single_part"},
     "pipeline": FOUNDATION | NETWORKS | ATTACHED | PICTURES | RUNNING | {"layers", "catalog", "diffusion", "placement"},
+    "data": FOUNDATION | {"images"},
+    "evaluation": FOUNDATION | NETWORKS | {"layers", "data", "images", "placement", "weights"},
     "training": FOUNDATION
     | NETWORKS
     | ATTACHED
-    | {"layers", "catalog", "diffusion", "images", "placement", "pipeline"},
+    | {"layers", "catalog", "data", "diffusion", "evaluation", "images", "opening", "placement", "pipeline"},
 }
 ANYTHING = {"__init__", "__main__", "apps"}  # the way in: these may import all of it, and nothing imports them
 KNOWN = {*MAY_IMPORT, *ANYTHING}

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.utils.data import default_collate
 
-from safelight.training.noise import SampleNoise
+from safelight.training.engine.noise import SampleNoise
 
 
 def losses_of_one_batch(task: Any, indices: Sequence[int], *, steps: int, rate: float) -> list[float]:

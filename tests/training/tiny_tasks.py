@@ -13,19 +13,22 @@ from torch import Tensor, nn
 
 from safelight.autoencoder import Autoencoder
 from safelight.configs import AutoencoderConfig, ImageEncoderConfig, ScheduleConfig, TextEncoderConfig, UNetConfig
+from safelight.data.backdrop import COLOURS, with_background
+from safelight.data.collection import Record
 from safelight.text import TextEncoder, Tokenizer
-from safelight.training.autoencoder import AutoencoderTask
-from safelight.training.backdrop import COLOURS, with_background
-from safelight.training.checkpoint import checkpoints, load_checkpoint
-from safelight.training.clip import ClipTask
-from safelight.training.collection import Record
-from safelight.training.diffusion import DiffusionTask
-from safelight.training.loop import train
-from safelight.training.noise import SampleNoise
-from safelight.training.settings import AutoencoderLossConfig, ClipDataConfig, DiffusionDataConfig, LoopConfig
+from safelight.training.autoencoder.settings import AutoencoderLossConfig
+from safelight.training.autoencoder.task import AutoencoderTask
+from safelight.training.clip.settings import ClipDataConfig
+from safelight.training.clip.task import ClipTask
+from safelight.training.diffusion.settings import DiffusionDataConfig
+from safelight.training.diffusion.task import DiffusionTask
+from safelight.training.engine.checkpoint import checkpoints, load_checkpoint
+from safelight.training.engine.loop import train
+from safelight.training.engine.noise import SampleNoise
+from safelight.training.engine.settings import LoopConfig
 from safelight.unet import UNet
 from safelight.weights import Parts
-from tests.training.shapes import SIDE, records
+from tests.data.shapes import SIDE, records
 
 AUTOENCODER = AutoencoderConfig(channels=(8, 16), blocks_per_level=1, groups=4)
 TEXT = TextEncoderConfig(length=12, width=16, hidden_width=32, layers=1, heads=2, projection_width=16)

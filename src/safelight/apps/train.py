@@ -15,11 +15,11 @@ from safelight.apps.terminal import add_json_argument, answer
 from safelight.errors import BadInput
 
 if TYPE_CHECKING:
-    from safelight.training.collection import Record
-    from safelight.training.lock import Claim
+    from safelight.data.collection import Record
+    from safelight.training.engine.lock import Claim
+    from safelight.training.engine.settings import LoopConfig
+    from safelight.training.engine.task import Task
     from safelight.training.recipe import AutoencoderRecipe, ClipRecipe, DiffusionRecipe
-    from safelight.training.settings import LoopConfig
-    from safelight.training.task import Task
 
 STAGES = {
     "autoencoder": "learn to turn pictures into latents and back",
@@ -52,7 +52,7 @@ def add_to(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Read the recipe, make the task, and turn the loop."""
-    from safelight.training.lock import Claim
+    from safelight.training.engine.lock import Claim
     from safelight.training.recipe import read_recipe, to_toml
 
     stage = arguments.stage
@@ -75,7 +75,7 @@ def task_of(arguments: argparse.Namespace, recipe: Any, claim: Claim) -> Task[An
     """The stage's network with its data; the run's folder is claimed before anything is written there."""
     import torch
 
-    from safelight.training.collection import open_collection
+    from safelight.data.collection import open_collection
 
     records = open_collection(arguments.data, recipe.where)
     torch.manual_seed(recipe.loop.seed)
@@ -86,14 +86,14 @@ def autoencoder_task(
     arguments: argparse.Namespace, recipe: AutoencoderRecipe, records: list[Record], claim: Claim
 ) -> Task[Any]:
     """The task of the first stage."""
-    from safelight.training.autoencoder import AutoencoderTask
+    from safelight.training.autoencoder.task import AutoencoderTask
 
     return AutoencoderTask(recipe.network, recipe.loss, records)
 
 
 def clip_task(arguments: argparse.Namespace, recipe: ClipRecipe, records: list[Record], claim: Claim) -> Task[Any]:
     """The task of the second stage; the tokenizer is learnt before the first step."""
-    from safelight.training.clip import ClipTask, tokenizer_of_run
+    from safelight.training.clip.task import ClipTask, tokenizer_of_run
 
     make_folder(arguments.out)
     claim.take()
@@ -105,7 +105,7 @@ def diffusion_task(
     arguments: argparse.Namespace, recipe: DiffusionRecipe, records: list[Record], claim: Claim
 ) -> Task[Any]:
     """The task of the third stage; the pictures are encoded before the first step."""
-    from safelight.training.diffusion import DiffusionTask, parts_to_train
+    from safelight.training.diffusion.task import DiffusionTask, parts_to_train
 
     parts = parts_to_train(
         arguments.autoencoder, arguments.clip, recipe.network, recipe.schedule, device=recipe.loop.device
@@ -137,7 +137,7 @@ def turn(task: Task[Any], config: LoopConfig, folder: Path, claim: Claim, recipe
     """
     from tqdm import tqdm
 
-    from safelight.training.loop import train
+    from safelight.training.engine.loop import train
     from safelight.weights.files import beside
 
     make_folder(folder)

@@ -18,7 +18,10 @@ from typing import Any, Literal, TypeVar
 
 from safelight.configs import AutoencoderConfig, ImageEncoderConfig, ScheduleConfig, TextEncoderConfig, UNetConfig
 from safelight.errors import BadInput, unknown_name
-from safelight.training.settings import AutoencoderLossConfig, ClipDataConfig, DiffusionDataConfig, LoopConfig
+from safelight.training.autoencoder.settings import AutoencoderLossConfig
+from safelight.training.clip.settings import ClipDataConfig
+from safelight.training.diffusion.settings import DiffusionDataConfig
+from safelight.training.engine.settings import LoopConfig
 
 RECIPES = Path(__file__).parent / "recipes"
 Config = TypeVar("Config")

@@ -1,0 +1,1 @@
+"""Training of the autoencoder: pictures to latents and back."""

@@ -1,0 +1,1 @@
+"""Training of CLIP: which captions belong to which pictures."""

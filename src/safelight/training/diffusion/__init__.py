@@ -1,0 +1,1 @@
+"""Training of the noise predictor, from whatever it is shown."""

@@ -1,0 +1,118 @@
+"""Latents of all training pictures, encoded once and kept in a file that a change of data or autoencoder replaces."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from tqdm import tqdm
+
+from safelight.data.backdrop import COLOURS, is_cut_out, on_colour, to_square, with_background
+from safelight.data.collection import Record
+from safelight.errors import BadInput
+from safelight.images import to_tensor
+from safelight.weights.parts import AnyAutoencoder
+
+ENCODED_AT_ONCE = 8
+NAMES = list(COLOURS)
+
+
+@dataclass(frozen=True)
+class LatentSet:
+    """Scaled latents (n, c, h, w) bfloat16, and what each shows.
+
+    captions: for each latent the captions that are true of it. sources: for each latent its record's place.
+    """
+
+    latents: Tensor
+    captions: list[list[str]]
+    sources: list[int]
+
+
+@dataclass(frozen=True)
+class View:
+    """One picture to encode: the place of its record, the name of the colour it lies over, and (3, size, size)."""
+
+    place: int
+    colour: str
+    image: Tensor
+
+
+def views(records: Sequence[Record], *, size: int, colours: Sequence[str]) -> Iterator[View]:
+    """Every record over each of the colours; a picture without transparency has one view, and shows no colour."""
+    for place, record in enumerate(tqdm(records, desc="latents", unit="picture", disable=None)):
+        picture = to_square(record.picture(), size)
+        for colour in colours if is_cut_out(picture) else ("white",):
+            yield View(place, colour, to_tensor(on_colour(picture, COLOURS[colour])))
+
+
+def latent_set(
+    records: Sequence[Record], autoencoder: AnyAutoencoder, *, size: int, colours: Sequence[str], cache: Path
+) -> LatentSet:
+    """Encode every view of every record, or read `cache` where it was made of the same things."""
+    fingerprint = _fingerprint(records, autoencoder, size, colours)
+    stored = _read(cache, fingerprint)
+    if stored is None:
+        stored = _encode(autoencoder, views(records, size=size, colours=colours))
+        _write(cache, stored, fingerprint)
+    sources, names = stored["sources"].tolist(), [NAMES[number] for number in stored["colours"].tolist()]
+    captions = [
+        [with_background(caption, name) for caption in records[place].captions]
+        for place, name in zip(sources, names, strict=True)
+    ]
+    return LatentSet(stored["latents"], captions, sources)
+
+
+def _encode(autoencoder: AnyAutoencoder, pictures: Iterator[View]) -> dict[str, Tensor]:
+    device = next(autoencoder.parameters()).device
+    latents, sources, colours = [], [], []
+    with torch.no_grad():
+        while batch := [view for _, view in zip(range(ENCODED_AT_ONCE), pictures, strict=False)]:
+            image = torch.stack([view.image for view in batch]).to(device, memory_format=torch.channels_last)
+            with torch.autocast(device.type, dtype=torch.bfloat16):
+                mean = autoencoder.encode(image).mean
+            latents.append((mean.float() * autoencoder.config.scale).to("cpu", torch.bfloat16).contiguous())
+            sources += [view.place for view in batch]
+            colours += [NAMES.index(view.colour) for view in batch]
+    return {"latents": torch.cat(latents), "sources": torch.tensor(sources), "colours": torch.tensor(colours)}
+
+
+def _read(cache: Path, fingerprint: str) -> dict[str, Tensor] | None:
+    """What `_write` wrote; None where it is absent, damaged, or was made of other things."""
+    try:
+        with safe_open(cache, "pt") as file:
+            if (file.metadata() or {}).get("fingerprint") == fingerprint:
+                return {name: file.get_tensor(name) for name in ("latents", "sources", "colours")}
+    except (OSError, SafetensorError):
+        pass
+    return None
+
+
+def _write(cache: Path, stored: dict[str, Tensor], fingerprint: str) -> None:
+    beside = cache.with_suffix(".partial")
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        save_file(stored, beside, {"fingerprint": fingerprint})
+        beside.replace(cache)
+    except (OSError, SafetensorError) as error:
+        beside.unlink(missing_ok=True)
+        raise BadInput(f"The latents {str(cache)!r} cannot be written: {error}.") from error
+
+
+def _fingerprint(records: Sequence[Record], autoencoder: AnyAutoencoder, size: int, colours: Sequence[str]) -> str:
+    """A hash of all that the latents are made of: pictures, backgrounds and autoencoder, but not the captions."""
+    shape = dataclasses.asdict(autoencoder.config)
+    digest = hashlib.sha256(json.dumps([size, {name: COLOURS[name] for name in colours}, shape]).encode())
+    for record in records:
+        digest.update(hashlib.sha256(record.read()).digest())
+    for name, tensor in autoencoder.state_dict().items():
+        digest.update(name.encode() + tensor.float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,71 @@
+"""What learns while a noise predictor is trained: a whole UNet, or something small that is attached to one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from safelight.diffusion.conditioning import Conditioning
+from safelight.training.diffusion.texts import TextCache
+from safelight.weights import Parts, save_folder
+
+
+class Learner(Protocol):
+    """What learns, and how the model predicts while it does. The rest of the model is frozen."""
+
+    @property
+    def parts(self) -> Parts:
+        """The model, as its pictures are drawn: what learns is attached."""
+        ...
+
+    @property
+    def network(self) -> nn.Module:
+        """What learns; all its parameters do, and there are no others in it."""
+        ...
+
+    def read(self, captions: Sequence[str]) -> Tensor:
+        """Captions as the UNet reads them: (b, n, d), with gradients where the reading is learnt."""
+        ...
+
+    def predict(self, latent: Tensor, timestep: Tensor, shown: Conditioning) -> Tensor:
+        """(b, c, h, w), (b,) int64 -> what the UNet predicts, (b, c, h, w)."""
+        ...
+
+    def export(self, folder: Path) -> None:
+        """Write what was learnt in the form in which other programs load it."""
+        ...
+
+
+class WholeUNet:
+    """All weights of the UNet learn; text encoder and autoencoder are frozen."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self.network: nn.Module = parts.unet
+        self.read = TextCache(*parts.reader) if parts.tokenizer is not None else reads_nothing
+
+    def predict(self, latent: Tensor, timestep: Tensor, shown: Conditioning) -> Tensor:
+        """The UNet's prediction."""
+        return unet_prediction(self.parts, latent, timestep, shown)
+
+    def export(self, folder: Path) -> None:
+        """Write the whole model into `folder/model`, in the diffusers layout."""
+        save_folder(folder / "model", self.parts)
+
+
+def reads_nothing(captions: Sequence[str]) -> Tensor:
+    """Of a model that reads no text: nobody should ask."""
+    raise AssertionError(f"{captions} cannot be read: the model has no text encoder")
+
+
+def unet_prediction(parts: Parts, latent: Tensor, timestep: Tensor, shown: Conditioning) -> Tensor:
+    """What the UNet of `parts` predicts from all that it is shown."""
+    x = latent if shown.beside is None else torch.cat([latent, shown.beside.to(latent)], dim=1)
+    prediction: Tensor = parts.unet(
+        x.contiguous(memory_format=torch.channels_last), timestep, shown.context, shown.label, None, shown.guidance
+    )
+    return prediction

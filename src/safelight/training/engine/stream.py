@@ -1,0 +1,87 @@
+"""The endless shuffled sequence of training samples; place n in it follows from the seed and n alone.
+
+Threads load ahead, not processes. What takes long (reading, decoding, resizing) leaves Python's lock; all threads share
+the task's one cache of pictures; and none of them is left over when a trainer is killed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from random import Random
+from typing import Any
+
+import numpy
+import torch
+from torch import Tensor
+from torch.utils.data import default_collate
+
+from safelight.training.engine.noise import SampleNoise
+from safelight.training.engine.settings import LoopConfig
+from safelight.training.engine.task import Task
+
+AHEAD = 2  # batches that each thread has loaded, or begun, before they are needed
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples that pass through the network together, and the source of the random numbers drawn for each."""
+
+    samples: Any
+    noise: SampleNoise
+
+
+def batches(task: Task[Any], config: LoopConfig, first_step: int) -> Generator[Batch, None, None]:
+    """All batches from the step after `first_step` to the last, `accumulate` to a step, on the device of training."""
+    size = config.batch_size
+    positions = range(first_step * config.accumulate * size, config.steps * config.accumulate * size)
+
+    def load(start: int) -> Batch:
+        places = range(start, start + size)
+        samples = default_collate([sample_at(task, config.seed, place) for place in places])
+        return Batch(samples, SampleNoise(config.seed, places))
+
+    device = torch.device(config.device)
+    for batch in in_order(load, positions[::size], config.workers):
+        yield Batch(_to(batch.samples, device), batch.noise)
+
+
+def sample_at(task: Task[Any], seed: int, position: int) -> Any:
+    """The sample at one position of the sequence; each epoch has an order of its own."""
+    epoch, place = divmod(position, task.size)
+    return task.sample(int(_order(seed, epoch, task.size)[place]), Random(f"{seed}/{position}"))
+
+
+def in_order(load: Callable[[int], Batch], places: Iterable[int], threads: int) -> Generator[Batch, None, None]:
+    """`load` of each place, in their order, loaded ahead by that many threads; with none, when it is asked for."""
+    if not threads:
+        yield from map(load, places)
+        return
+    left = iter(places)
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="loader")
+    try:
+        begun = deque(pool.submit(load, place) for place in islice(left, AHEAD * threads))
+        while begun:
+            yield begun.popleft().result()
+            begun.extend(pool.submit(load, place) for place in islice(left, 1))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@lru_cache(maxsize=2)
+def _order(seed: int, epoch: int, size: int) -> numpy.ndarray:
+    return numpy.random.default_rng([seed, epoch]).permutation(size)
+
+
+def _to(batch: Any, device: torch.device) -> Any:
+    if isinstance(batch, Tensor):
+        return batch.to(device)
+    if isinstance(batch, Mapping):
+        return {name: _to(value, device) for name, value in batch.items()}
+    if isinstance(batch, Sequence) and not isinstance(batch, str):
+        return [_to(value, device) for value in batch]
+    return batch

@@ -1,0 +1,110 @@
+"""The autoencoder's training: its loss, its figures, what it is shown and what it leaves."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from random import Random
+
+import pytest
+import torch
+from torch import Generator
+from torch.distributions import Normal, kl_divergence
+
+from safelight.autoencoder import DiagonalGaussian
+from safelight.data.collection import Record
+from safelight.errors import BadInput
+from safelight.images import to_tensor
+from safelight.training.autoencoder.task import psnr, reconstruction_loss
+from safelight.weights import load_autoencoder
+from tests.data.shapes import SIDE, draw, png, records
+from tests.training.overfitting import losses_of_one_batch
+from tests.training.tiny_tasks import autoencoder_task
+
+
+def test_psnr_is_that_of_eight_bit_pictures() -> None:
+    picture = torch.randint(0, 256, (2, 3, 8, 8), generator=Generator().manual_seed(0))
+    other = (picture + torch.tensor([1, 10])[:, None, None, None]).where(picture < 240, picture)
+    error = (picture - other).float().square().flatten(1).mean(1)
+    expected = [10 * math.log10(255**2 / value) for value in error.tolist()]
+    assert psnr(other / 127.5 - 1, picture / 127.5 - 1).tolist() == pytest.approx(expected, rel=1e-4)
+    nearly = picture / 127.5 - 1 + 0.003  # less than half a step of eight bits
+    assert psnr(nearly, picture / 127.5 - 1).min() > 100
+
+
+def test_the_divergence_is_that_of_torch() -> None:
+    mean, log_variance = torch.randn(2, 2, 4, 3, 3, generator=Generator().manual_seed(0))
+    expected = kl_divergence(Normal(mean, (log_variance / 2).exp()), Normal(0.0, 1.0)).flatten(1).sum(1)
+    torch.testing.assert_close(DiagonalGaussian(mean, log_variance).kl(), expected)
+
+
+def test_the_reconstruction_loss_by_hand() -> None:
+    image = torch.zeros(1, 3, 2, 2)
+    shifted = torch.full_like(image, 0.5)
+    assert reconstruction_loss(shifted, image, square_weight=2.0, edge_weight=9.0).item() == pytest.approx(1.0)
+    striped = image.clone()
+    striped[..., 1] = 1.0  # half the pixels wrong by 1, every horizontal edge by 1, no vertical one
+    assert reconstruction_loss(striped, image, square_weight=2.0, edge_weight=9.0).item() == pytest.approx(10.5)
+    assert reconstruction_loss(image, image, square_weight=2.0, edge_weight=9.0).item() == 0
+
+
+def test_it_overfits_one_batch(tmp_path: Path) -> None:
+    losses = losses_of_one_batch(autoencoder_task(tmp_path), range(4), steps=150, rate=1e-2)
+    assert losses[-1] < losses[0] / 5
+
+
+def test_it_is_shown_crops_over_any_colour(tmp_path: Path) -> None:
+    task = autoencoder_task(tmp_path)
+    crops = [task.sample(3, Random(seed)) for seed in range(60)]
+    assert {tuple(crop.shape) for crop in crops} == {(3, SIDE // 2, SIDE // 2)}
+    assert torch.equal(crops[7], task.sample(3, Random(7)))
+    assert len({crop.numpy().tobytes() for crop in crops}) > 50
+    whole = autoencoder_task(tmp_path, records("white"), crop=SIDE).sample(0, Random(1))
+    picture = to_tensor(draw("red", "circle"))
+    assert torch.equal(whole, picture) or torch.equal(whole, picture.flip(-1))
+
+
+def test_photos_are_as_frequent_as_asked(tmp_path: Path) -> None:
+    found = records()
+    photo = png(draw("black", "square"))
+    mixed = [*found, Record("p", (), {"split": "train", "style": "photo"}, lambda: photo)]
+    dark = [
+        float(autoencoder_task(tmp_path, mixed, crop=SIDE, photo_share=share).sample(i, Random(i)).mean())
+        == pytest.approx(float(to_tensor(draw("black", "square")).mean()))
+        for share in (0.0, 1.0)
+        for i in range(4)
+    ]
+    assert dark == [False] * 4 + [True] * 4
+
+
+def test_the_latents_that_it_leaves_have_unit_variance(tmp_path: Path) -> None:
+    task = autoencoder_task(tmp_path)
+    task.export(tmp_path / "run")
+    loaded = load_autoencoder(tmp_path / "run" / "vae")
+    pictures = torch.stack([to_tensor(draw("black", shape, "white")) for shape in ("bar", "cross")])  # the held out
+    with torch.no_grad():
+        latents = loaded.encode(pictures).mean * loaded.config.scale
+    assert float(latents.std()) == pytest.approx(1, abs=1e-3)
+    with torch.no_grad():
+        assert torch.equal(loaded(pictures), task.network(pictures))
+
+
+def test_figures_and_sheet_are_of_held_out_pictures(tmp_path: Path) -> None:
+    task = autoencoder_task(tmp_path)
+    with torch.no_grad():
+        assert set(task.evaluate()) == {"psnr_illustration"}
+        assert task.sheet().size == (2 * SIDE, 2 * SIDE)
+
+
+def test_nothing_need_be_held_out(tmp_path: Path) -> None:
+    task = autoencoder_task(tmp_path, [record for record in records() if record.split == "train"])
+    with torch.no_grad():
+        assert task.evaluate() == {}
+        assert task.sheet().size == (6 * SIDE, 2 * SIDE)
+    task.export(tmp_path)
+    assert math.isfinite(load_autoencoder(tmp_path / "vae").config.scale)
+
+
+def test_something_must_be_left_to_train_on(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="None of the 2 samples is for training"):
+        autoencoder_task(tmp_path, [record for record in records() if record.split == "val"])
