@@ -21,7 +21,7 @@ from safelight.data.collection import open_collection
 from safelight.images import grid, scaled, to_tensor, write_picture
 from safelight.text import Tokenizer
 from safelight.training.clip.task import ranking
-from safelight.training.recipe import read_recipe
+from safelight.training.recipe_file import read_recipe
 from safelight.weights import load_clip
 
 

@@ -12,7 +12,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from timing import compare
 
-from safelight.training.recipe import read_recipe
+from safelight.training.recipe_file import read_recipe
 from safelight.unet import UNet
 from safelight.weights import save_unet
 

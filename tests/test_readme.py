@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from safelight.apps.cli import parser
-from safelight.training.recipe import read_recipe
+from safelight.training.recipe_file import read_recipe
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")

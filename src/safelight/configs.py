@@ -86,6 +86,21 @@ class ImageEncoderConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClassifierConfig:
+    """A residual network that tells concepts and styles (He et al. 2016): the judge of what a model draws."""
+
+    size: int = 64  # pixels on each side of what it sees
+    channels: tuple[int, ...] = (32, 64, 128, 256)  # one level each; every level but the first halves the size
+    blocks_per_level: int = 1
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        _positive("ClassifierConfig", size=self.size, blocks_per_level=self.blocks_per_level)
+        if not 0 <= self.dropout < 1:
+            raise BadInput(f"ClassifierConfig.dropout is {self.dropout}; it must be at least 0 and below 1.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class BertConfig:
     """The text transformer of the latent-diffusion paper (Rombach et al. 2022, section 4.3.1). Default: text2img-large.
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from safelight.errors import BadInput
-from safelight.training.recipe import RECIPES, Recipe, read_recipe, to_toml
+from safelight.training.recipe import Recipe
+from safelight.training.recipe_file import RECIPES, read_recipe, to_toml
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in RECIPES.glob("*.toml")))

@@ -20,8 +20,8 @@ from safelight.training.autoencoder.settings import AutoencoderLossConfig
 from safelight.training.autoencoder.task import AutoencoderTask
 from safelight.training.clip.settings import ClipDataConfig
 from safelight.training.clip.task import ClipTask
-from safelight.training.diffusion.settings import DiffusionDataConfig
-from safelight.training.diffusion.task import DiffusionTask
+from safelight.training.diffusion.settings import DiffusionDataConfig, ObjectiveConfig
+from safelight.training.diffusion.task import DiffusionTask, text_to_image_task
 from safelight.training.engine.checkpoint import checkpoints, load_checkpoint
 from safelight.training.engine.loop import train
 from safelight.training.engine.noise import SampleNoise
@@ -80,7 +80,7 @@ def parts(prediction: Any = "v") -> Parts:
 def diffusion_task(folder: Path, found: list[Record] | None = None, **data: Any) -> DiffusionTask:
     """Stage three."""
     settings = DiffusionDataConfig(**{"colours": ("white", "blue"), **data})
-    return DiffusionTask(parts(), settings, found or records("none"), folder)
+    return text_to_image_task(parts(), ObjectiveConfig(), settings, found or records("none"), folder)
 
 
 TASKS: dict[str, Callable[..., Any]] = {

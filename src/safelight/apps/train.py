@@ -1,4 +1,4 @@
-"""`safelight train autoencoder|clip|diffusion`: one stage of training, resumed where it was left."""
+"""`safelight train STAGE`: one kind of training, resumed where it was left."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,27 +15,26 @@ from safelight.apps.terminal import add_json_argument, answer
 from safelight.errors import BadInput
 
 if TYPE_CHECKING:
-    from safelight.data.collection import Record
     from safelight.training.engine.lock import Claim
     from safelight.training.engine.settings import LoopConfig
     from safelight.training.engine.task import Task
-    from safelight.training.recipe import AutoencoderRecipe, ClipRecipe, DiffusionRecipe
 
-STAGES = {
-    "autoencoder": "learn to turn pictures into latents and back",
-    "clip": "learn which captions belong to which pictures, and the tokenizer",
-    "diffusion": "learn to draw: the UNet, on top of the other two",
-}
 TERMINATED = 128 + signal.SIGTERM  # the exit code of a process that this signal ended
-LEFT = {"autoencoder": "vae", "clip": "clip", "diffusion": "model"}  # the folder that each stage makes in its run's
+NEEDS: dict[str, tuple[type, str, str]] = {
+    "autoencoder": (Path, "RUN", "run of the first stage"),
+    "clip": (Path, "RUN", "run of the second stage"),
+    "model": (str, "M", "the model to start from: a folder, a checkpoint file, an id on the hub, or bundled"),
+}
 
 
 def add_to(commands: Any) -> None:
     """The arguments of the command."""
+    from safelight.training.stages import STAGES
+
     command = commands.add_parser("train", help="train a part of a model, or go on training it")
     stages = command.add_subparsers(title="stages", metavar="STAGE", required=True)
-    for name, what in STAGES.items():
-        stage = stages.add_parser(name, help=what)
+    for name, kind in STAGES.items():
+        stage = stages.add_parser(name, help=kind.does)
         stage.add_argument("--recipe", default="tiny", metavar="R", help="name or TOML file (default: %(default)s)")
         stage.add_argument("--data", type=Path, metavar="F", help="folder of captioned pictures or of .tar shards")
         stage.add_argument("--out", type=Path, metavar="RUN", help="folder of the run; one that has begun goes on")
@@ -43,9 +42,9 @@ def add_to(commands: Any) -> None:
             "--set", action="append", default=[], metavar="X=V", help="change one field, e.g. loop.steps=50"
         )
         stage.add_argument("--print-config", action="store_true", help="print the whole configuration and stop")
-        if name == "diffusion":
-            stage.add_argument("--autoencoder", type=Path, metavar="RUN", help="run of the first stage")
-            stage.add_argument("--clip", type=Path, metavar="RUN", help="run of the second stage")
+        for need, (kind_of, metavar, what) in NEEDS.items():
+            if need in kind.needs:
+                stage.add_argument(f"--{need}", type=kind_of, metavar=metavar, help=what)
         add_json_argument(stage)
         stage.set_defaults(run=run, stage=name)
 
@@ -53,7 +52,8 @@ def add_to(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Read the recipe, make the task, and turn the loop."""
     from safelight.training.engine.lock import Claim
-    from safelight.training.recipe import read_recipe, to_toml
+    from safelight.training.recipe_file import read_recipe, to_toml
+    from safelight.training.stages import STAGES, Inputs, task_of
 
     stage = arguments.stage
     changes = [change if change.startswith(f"{stage}.") else f"{stage}.{change}" for change in arguments.set]
@@ -61,73 +61,16 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.print_config:
         print(to_toml(recipe, stage), end="")
         return
-    for name in ("data", "out", "autoencoder", "clip") if stage == "diffusion" else ("data", "out"):
-        if getattr(arguments, name) is None:
-            raise BadInput(f"--{name} is missing; `safelight train {stage}` needs it.")
+    if arguments.out is None:
+        raise BadInput(f"--out is missing; `safelight train {stage}` needs it.")
     with Claim(arguments.out) as claim:
-        task = task_of(arguments, recipe, claim)
+        given = {name: getattr(arguments, name, None) for name in ("data", "autoencoder", "clip", "model")}
+        inputs = Inputs(out=arguments.out, claim=claim, **given)
+        task = task_of(stage, inputs, recipe)
+        inputs.begin()
         figures = turn(task, recipe.loop, arguments.out, claim, to_toml(recipe, stage))
-    left = arguments.out / LEFT[stage]
+    left = arguments.out / STAGES[stage].leaves
     answer(arguments, {"run": str(arguments.out), "left": str(left), "figures": figures}, [f"Done: {left}"])
-
-
-def task_of(arguments: argparse.Namespace, recipe: Any, claim: Claim) -> Task[Any]:
-    """The stage's network with its data; the run's folder is claimed before anything is written there."""
-    import torch
-
-    from safelight.data.collection import open_collection
-
-    records = open_collection(arguments.data, recipe.where)
-    torch.manual_seed(recipe.loop.seed)
-    return TASKS[arguments.stage](arguments, recipe, records, claim)
-
-
-def autoencoder_task(
-    arguments: argparse.Namespace, recipe: AutoencoderRecipe, records: list[Record], claim: Claim
-) -> Task[Any]:
-    """The task of the first stage."""
-    from safelight.training.autoencoder.task import AutoencoderTask
-
-    return AutoencoderTask(recipe.network, recipe.loss, records)
-
-
-def clip_task(arguments: argparse.Namespace, recipe: ClipRecipe, records: list[Record], claim: Claim) -> Task[Any]:
-    """The task of the second stage; the tokenizer is learnt before the first step."""
-    from safelight.training.clip.task import ClipTask, tokenizer_of_run
-
-    make_folder(arguments.out)
-    claim.take()
-    tokenizer = tokenizer_of_run(arguments.out, records, recipe.data, length=recipe.text.length)
-    return ClipTask(recipe.text, recipe.image, recipe.data, records, tokenizer)
-
-
-def diffusion_task(
-    arguments: argparse.Namespace, recipe: DiffusionRecipe, records: list[Record], claim: Claim
-) -> Task[Any]:
-    """The task of the third stage; the pictures are encoded before the first step."""
-    from safelight.training.diffusion.task import DiffusionTask, parts_to_train
-
-    parts = parts_to_train(
-        arguments.autoencoder, arguments.clip, recipe.network, recipe.schedule, device=recipe.loop.device
-    )
-    make_folder(arguments.out)
-    claim.take()
-    return DiffusionTask(parts, recipe.data, records, arguments.out)
-
-
-TASKS: dict[str, Callable[[argparse.Namespace, Any, list[Record], Claim], Task[Any]]] = {
-    "autoencoder": autoencoder_task,
-    "clip": clip_task,
-    "diffusion": diffusion_task,
-}
-
-
-def make_folder(folder: Path) -> None:
-    """The folder of a run; raises BadInput where none can be made."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"--out {str(folder)!r} cannot be made a folder: {error.strerror}.") from error
 
 
 def turn(task: Task[Any], config: LoopConfig, folder: Path, claim: Claim, recipe: str) -> dict[str, float]:
@@ -140,7 +83,6 @@ def turn(task: Task[Any], config: LoopConfig, folder: Path, claim: Claim, recipe
     from safelight.training.engine.loop import train
     from safelight.weights.files import beside
 
-    make_folder(folder)
     steps = train(task, config, folder, claim)
     with beside(folder / "recipe.toml") as partial:
         partial.write_text(recipe, "utf-8")

@@ -30,8 +30,8 @@ def test_each_latent_is_that_of_its_picture_with_its_captions(tmp_path: Path) ->
     found = encoded(tmp_path / "latents.safetensors", autoencoder)
     assert found.latents.shape == (32, 4, SIDE // 2, SIDE // 2)
     assert found.latents.dtype == torch.bfloat16
-    assert found.sources[4:6] == [2, 2]
-    assert found.captions[4:6] == [["a red bar"], ["a red bar on a blue background"]]
+    assert found.rows[2] == [4, 5]
+    assert [view.captions for view in found.views[4:6]] == [["a red bar"], ["a red bar on a blue background"]]
     for row, colour in ((4, "white"), (5, "blue")):
         with torch.no_grad():
             image = to_tensor(on_colour(draw("red", "bar", "none"), COLOURS[colour]))[None]
@@ -41,7 +41,7 @@ def test_each_latent_is_that_of_its_picture_with_its_captions(tmp_path: Path) ->
 
 def test_opaque_pictures_have_one_view(tmp_path: Path) -> None:
     found = encoded(tmp_path / "latents.safetensors", records=records("white"))
-    assert (len(found.latents), found.captions[2]) == (16, ["a red bar"])
+    assert (len(found.latents), found.views[2].captions) == (16, ["a red bar"])
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_unchanged_they_are_read_even_with_other_captions(tmp_path: Path, encodi
     second = encoded(cache, records=renamed)
     assert len(encodings) == 1
     assert torch.equal(first.latents, second.latents)
-    assert second.captions[:2] == [["something else"], ["something else on a blue background"]]
+    assert [view.captions for view in second.views[:2]] == [["something else"], ["something else on a blue background"]]
     assert [path.name for path in cache.parent.iterdir()] == [cache.name]
 
 
@@ -104,7 +104,7 @@ def test_changed_they_are_made_again(tmp_path: Path, encodings: list[int], chang
     assert len(encodings) == 2
     fresh = encoded(tmp_path / "fresh.safetensors", **values)
     assert torch.equal(found.latents, fresh.latents)
-    assert found.captions == fresh.captions
+    assert [view.captions for view in found.views] == [view.captions for view in fresh.views]
 
 
 @pytest.mark.parametrize("kept", [0, 10, -5])

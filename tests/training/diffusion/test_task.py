@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from safelight.data.collection import Record
-from safelight.diffusion.schedule import Schedule
 from safelight.errors import BadCheckpoint, BadInput
 from safelight.text.prompt import encode_prompts
-from safelight.training.diffusion import task as diffusion
-from safelight.training.diffusion.settings import DiffusionDataConfig
-from safelight.training.diffusion.task import DiffusionTask, TextCache, parts_to_train
+from safelight.training.diffusion import texts as texts_of_captions
+from safelight.training.diffusion.settings import DiffusionDataConfig, ObjectiveConfig
+from safelight.training.diffusion.task import DiffusionTask, parts_to_train, text_to_image_task
+from safelight.training.diffusion.texts import TextCache
 from safelight.training.engine.noise import SampleNoise
 from safelight.weights import open_folder
 from tests.data.shapes import SIDE, records
@@ -32,44 +32,16 @@ from tests.training.tiny_tasks import (
 )
 
 
-def task_of(tmp_path: Path, prediction: str, **data: Any) -> DiffusionTask:
-    return DiffusionTask(parts(prediction), DiffusionDataConfig(**data), records(), tmp_path)
-
-
-@pytest.mark.parametrize("prediction", ["epsilon", "v", "x0"])
-def test_min_snr_weights_the_clean_estimate(tmp_path: Path, prediction: str) -> None:
-    # Hang et al. 2023: whatever the network predicts, the error of x0 counts min(SNR, 5) times. So a prediction that is
-    # off by d, turned into a clean estimate, must weigh the same as the weight of the loss says.
-    task = task_of(tmp_path, prediction, snr_limit=5.0)
-    schedule = Schedule(task.parts.schedule)
-    timestep = torch.tensor([0, 10, 200, 500, 999])
-    alpha_bar = schedule.alpha_bar[timestep].double()
-    snr = alpha_bar / (1 - alpha_bar)
-    error_of_clean = {  # d(x0) / d(prediction), squared, from noisy = sqrt(abar) x0 + sqrt(1 - abar) noise
-        "epsilon": (1 - alpha_bar) / alpha_bar,
-        "v": 1 - alpha_bar,
-        "x0": torch.ones_like(alpha_bar),
-    }[prediction]
-    expected = snr.clamp(max=5.0) * error_of_clean
-    torch.testing.assert_close(task.weight(timestep).double(), expected, rtol=1e-3, atol=1e-6)
-    unweighted = task_of(tmp_path, prediction, snr_limit=0.0)
-    assert unweighted.weight(timestep).tolist() == [1.0] * 5
-
-
-def test_weights_stay_finite_at_zero_terminal_snr(tmp_path: Path) -> None:
-    for prediction in ("epsilon", "v"):
-        made = parts(prediction)
-        made.schedule = type(made.schedule)(prediction=prediction, zero_terminal_snr=True)  # type: ignore[arg-type]
-        task = DiffusionTask(made, DiffusionDataConfig(), records(), tmp_path)
-        assert torch.isfinite(task.weight(torch.arange(1000))).all()
+def task_of(tmp_path: Path, prediction: str) -> DiffusionTask:
+    return text_to_image_task(parts(prediction), ObjectiveConfig(), DiffusionDataConfig(), records(), tmp_path)
 
 
 def test_the_loss_of_a_network_that_knows_the_noise_is_zero(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task = task_of(tmp_path, "epsilon")
     latent = task.seen.latents[:4]
 
-    def solved(noisy: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
-        alpha_bar = task.schedule.alpha_bar[timestep][:, None, None, None]
+    def solved(noisy: torch.Tensor, timestep: torch.Tensor, *shown: Any) -> torch.Tensor:
+        alpha_bar = task.objective.schedule.alpha_bar[timestep][:, None, None, None]
         return (noisy - alpha_bar.sqrt() * latent.float()) / (1 - alpha_bar).sqrt()
 
     monkeypatch.setattr(task.network, "forward", solved)
@@ -85,10 +57,10 @@ def test_it_overfits_one_batch(tmp_path: Path) -> None:
 def test_the_unet_reads_what_it_will_read_when_it_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task = task_of(tmp_path, "v")
     read: list[torch.Tensor] = []
-    monkeypatch.setattr(task.network, "forward", lambda noisy, timestep, context: read.append(context) or noisy)
+    monkeypatch.setattr(task.network, "forward", lambda noisy, timestep, context, *rest: read.append(context) or noisy)
     captions = ["", "a red circle"]
     task.loss({"latent": task.seen.latents[:2], "caption": captions}, SampleNoise(0, range(2)))
-    expected = encode_prompts(captions, task.parts.tokenizer, task.parts.text_encoder).detach()
+    expected = encode_prompts(captions, task.learner.parts.tokenizer, task.learner.parts.text_encoder).detach()
     torch.testing.assert_close(read[0], expected, rtol=1e-2, atol=1e-2)  # kept in bfloat16
 
 
@@ -109,7 +81,7 @@ def test_captions_follow_backgrounds_and_are_dropped_as_often_as_asked(tmp_path:
 
 def test_only_the_unet_changes_and_the_figures_are_on_fixed_noise(tmp_path: Path) -> None:
     task = diffusion_task(tmp_path)
-    frozen = [*task.parts.text_encoder.parameters(), *task.parts.autoencoder.parameters()]
+    frozen = [*task.learner.parts.text_encoder.parameters(), *task.learner.parts.autoencoder.parameters()]
     before = [parameter.detach().clone() for parameter in frozen]
     with torch.no_grad():
         figures = task.evaluate()
@@ -132,7 +104,7 @@ def test_what_was_trained_is_what_the_folder_holds(tmp_path: Path) -> None:
     loaded = open_folder(tmp_path / "model")
     averages = {name.removeprefix("average/"): value for name, value in stored(tmp_path).items() if "average/" in name}
     assert all(torch.equal(value, averages[name]) for name, value in loaded.unet.named_parameters())
-    assert loaded.schedule == task.parts.schedule
+    assert loaded.schedule == task.learner.parts.schedule
 
 
 def test_hidden_states_are_computed_once_and_do_not_depend_on_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +113,7 @@ def test_hidden_states_are_computed_once_and_do_not_depend_on_the_batch(monkeypa
     together = texts(["a red circle", "a blue bar", "a red circle"])
     assert torch.equal(together[0], together[2])
     assert len(texts.kept) == 2
-    monkeypatch.setattr(diffusion, "KEPT_TEXTS", 2)
+    monkeypatch.setattr(texts_of_captions, "KEPT_TEXTS", 2)
     assert torch.equal(texts(["", "a blue bar", "a red circle"])[1:], together[[1, 2]])
     assert len(texts.kept) <= 2
     with torch.no_grad():

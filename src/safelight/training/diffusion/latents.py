@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -26,19 +27,33 @@ NAMES = list(COLOURS)
 
 
 @dataclass(frozen=True)
-class LatentSet:
-    """Scaled latents (n, c, h, w) bfloat16, and what each shows.
+class View:
+    """One way to see a picture: its record, over the background of that name."""
 
-    captions: for each latent the captions that are true of it. sources: for each latent its record's place.
-    """
+    record: Record
+    colour: str
 
-    latents: Tensor
-    captions: list[list[str]]
-    sources: list[int]
+    @property
+    def captions(self) -> list[str]:
+        """Those that are true of it."""
+        return [with_background(caption, self.colour) for caption in self.record.captions]
+
+    def image(self, size: int) -> Tensor:
+        """(3, size, size) in [-1, 1]."""
+        return to_tensor(on_colour(to_square(self.record.picture(), size), COLOURS[self.colour]))
 
 
 @dataclass(frozen=True)
-class View:
+class LatentSet:
+    """Scaled latents (n, c, h, w) bfloat16, what each shows, and for each record the rows of its latents."""
+
+    latents: Tensor
+    views: list[View]
+    rows: dict[int, list[int]]
+
+
+@dataclass(frozen=True)
+class Picture:
     """One picture to encode: the place of its record, the name of the colour it lies over, and (3, size, size)."""
 
     place: int
@@ -46,12 +61,12 @@ class View:
     image: Tensor
 
 
-def views(records: Sequence[Record], *, size: int, colours: Sequence[str]) -> Iterator[View]:
+def pictures(records: Sequence[Record], *, size: int, colours: Sequence[str]) -> Iterator[Picture]:
     """Every record over each of the colours; a picture without transparency has one view, and shows no colour."""
     for place, record in enumerate(tqdm(records, desc="latents", unit="picture", disable=None)):
         picture = to_square(record.picture(), size)
         for colour in colours if is_cut_out(picture) else ("white",):
-            yield View(place, colour, to_tensor(on_colour(picture, COLOURS[colour])))
+            yield Picture(place, colour, to_tensor(on_colour(picture, COLOURS[colour])))
 
 
 def latent_set(
@@ -61,27 +76,27 @@ def latent_set(
     fingerprint = _fingerprint(records, autoencoder, size, colours)
     stored = _read(cache, fingerprint)
     if stored is None:
-        stored = _encode(autoencoder, views(records, size=size, colours=colours))
+        stored = _encode(autoencoder, pictures(records, size=size, colours=colours))
         _write(cache, stored, fingerprint)
-    sources, names = stored["sources"].tolist(), [NAMES[number] for number in stored["colours"].tolist()]
-    captions = [
-        [with_background(caption, name) for caption in records[place].captions]
-        for place, name in zip(sources, names, strict=True)
-    ]
-    return LatentSet(stored["latents"], captions, sources)
+    rows: dict[int, list[int]] = {}
+    seen = []
+    for row, (place, colour) in enumerate(zip(stored["sources"].tolist(), stored["colours"].tolist(), strict=True)):
+        rows.setdefault(place, []).append(row)
+        seen.append(View(records[place], NAMES[colour]))
+    return LatentSet(stored["latents"], seen, rows)
 
 
-def _encode(autoencoder: AnyAutoencoder, pictures: Iterator[View]) -> dict[str, Tensor]:
+def _encode(autoencoder: AnyAutoencoder, found: Iterator[Picture]) -> dict[str, Tensor]:
     device = next(autoencoder.parameters()).device
     latents, sources, colours = [], [], []
     with torch.no_grad():
-        while batch := [view for _, view in zip(range(ENCODED_AT_ONCE), pictures, strict=False)]:
-            image = torch.stack([view.image for view in batch]).to(device, memory_format=torch.channels_last)
+        while batch := list(islice(found, ENCODED_AT_ONCE)):
+            image = torch.stack([picture.image for picture in batch]).to(device, memory_format=torch.channels_last)
             with torch.autocast(device.type, dtype=torch.bfloat16):
                 mean = autoencoder.encode(image).mean
             latents.append((mean.float() * autoencoder.config.scale).to("cpu", torch.bfloat16).contiguous())
-            sources += [view.place for view in batch]
-            colours += [NAMES.index(view.colour) for view in batch]
+            sources += [picture.place for picture in batch]
+            colours += [NAMES.index(picture.colour) for picture in batch]
     return {"latents": torch.cat(latents), "sources": torch.tensor(sources), "colours": torch.tensor(colours)}
 
 

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from random import Random
 from typing import Any, Protocol
 
-from safelight.data.collection import Record
 from safelight.diffusion.conditioning import Conditioning
+from safelight.training.diffusion.latents import View
 from safelight.training.diffusion.learner import Learner
 from safelight.training.diffusion.settings import DiffusionDataConfig
-
-
-@dataclass(frozen=True)
-class View:
-    """One training picture as it was encoded: its record, and the captions that are true of it."""
-
-    record: Record
-    captions: Sequence[str]
 
 
 class Shown(Protocol):

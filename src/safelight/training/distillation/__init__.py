@@ -1,0 +1,1 @@
+"""Teaching a model to draw in a few steps what it drew in many."""

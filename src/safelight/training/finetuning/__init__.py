@@ -1,0 +1,1 @@
+"""Teaching a model that exists something new: all of it, a LoRA, a word, a ControlNet."""
