@@ -50,14 +50,14 @@ def _divides(where: str, divisor_name: str, divisor: int, width: int) -> None:
 class TextEncoderConfig:
     """A CLIP text transformer (Radford et al. 2021, section 2.4). Default: ViT-L/14, the one of SD 1.x."""
 
-    vocabulary: int = 49408
+    vocabulary: int = 49408  # tokens that it knows; a stage that learns a tokenizer sets it
     length: int = 77  # positions: the longest token sequence
-    width: int = 768
+    width: int = 768  # of the hidden states
     hidden_width: int = 3072  # of the two-layer perceptrons
-    layers: int = 12
-    heads: int = 12
-    activation: Activation = "quick_gelu"
-    norm_epsilon: float = 1e-5
+    layers: int = 12  # transformer blocks
+    heads: int = 12  # of attention; they share the width
+    activation: Activation = "quick_gelu"  # of the perceptrons: OpenAI's quick_gelu, or gelu
+    norm_epsilon: float = 1e-5  # of the layer norms
     projection_width: int = 768  # of the joint text-image space
 
     def __post_init__(self) -> None:
@@ -70,14 +70,14 @@ class ImageEncoderConfig:
     """A CLIP vision transformer. Default: ViT-L/14 at 224 pixels."""
 
     size: int = 224  # pixels on each side
-    patch: int = 14
-    width: int = 1024
-    hidden_width: int = 4096
-    layers: int = 24
-    heads: int = 16
-    activation: Activation = "quick_gelu"
-    norm_epsilon: float = 1e-5
-    projection_width: int = 768
+    patch: int = 14  # pixels on each side of the squares that become tokens
+    width: int = 1024  # of the hidden states
+    hidden_width: int = 4096  # of the two-layer perceptrons
+    layers: int = 24  # transformer blocks
+    heads: int = 16  # of attention; they share the width
+    activation: Activation = "quick_gelu"  # of the perceptrons: OpenAI's quick_gelu, or gelu
+    norm_epsilon: float = 1e-5  # of the layer norms
+    projection_width: int = 768  # of the joint text-image space
 
     def __post_init__(self) -> None:
         _positive("ImageEncoderConfig", size=self.size, layers=self.layers)
@@ -90,14 +90,23 @@ class ClassifierConfig:
     """A residual network that tells concepts and styles (He et al. 2016): the judge of what a model draws."""
 
     size: int = 64  # pixels on each side of what it sees
-    channels: tuple[int, ...] = (32, 64, 128, 256)  # one level each; every level but the first halves the size
-    blocks_per_level: int = 1
-    dropout: float = 0.1
+    channels: tuple[int, ...] = (
+        64,
+        128,
+        256,
+    )  # one level each; the first halves the picture's size, as does every next
+    blocks_per_level: int = 1  # residual blocks
+    groups: int = 8  # of channels, which are normalised together
 
     def __post_init__(self) -> None:
         _positive("ClassifierConfig", size=self.size, blocks_per_level=self.blocks_per_level)
-        if not 0 <= self.dropout < 1:
-            raise BadInput(f"ClassifierConfig.dropout is {self.dropout}; it must be at least 0 and below 1.")
+        for width in self.channels:
+            _divides("ClassifierConfig", "groups", self.groups, width)
+        if not self.channels or self.size < 2 ** len(self.channels):
+            raise BadInput(
+                f"ClassifierConfig.channels has {len(self.channels)} levels; it must have at least one, and at most as "
+                f"many as size, {self.size}, can be halved."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,13 +180,13 @@ class TinyAutoencoderConfig:
 class AutoencoderConfig:
     """An autoencoder, KL or VQ (Rombach et al. 2022, section 3.1). Default: KL, f = 8 with 4 latent channels."""
 
-    image_channels: int = 3
-    latent_channels: int = 4
+    image_channels: int = 3  # of the picture
+    latent_channels: int = 4  # of the latent
     channels: tuple[int, ...] = (128, 256, 512, 512)  # one level each; every level but the last halves the size
     blocks_per_level: int = 2  # in the encoder; the decoder has one more
     attention: tuple[bool, ...] = ()  # self-attention after each block of a level; empty means on no level
-    middle_attention: bool = True
-    groups: int = 32
+    middle_attention: bool = True  # self-attention at the coarsest level, between encoder and decoder
+    groups: int = 32  # of the group norms
     codes: int = 0  # entries of the codebook of a VQ autoencoder; 0 means KL
     latent_convs: bool = True  # 1x1 convolutions before and after the latent
     scale: float = 0.18215  # brings latents to about unit variance
@@ -216,14 +225,14 @@ class UNetConfig:
     Tuples hold one entry for each level, from the finest to the coarsest.
     """
 
-    in_channels: int = 4
-    out_channels: int = 4
-    channels: tuple[int, ...] = (320, 640, 1280, 1280)
+    in_channels: int = 4  # of the latent, and of what is joined to it
+    out_channels: int = 4  # of the prediction
+    channels: tuple[int, ...] = (320, 640, 1280, 1280)  # of each level
     blocks_per_level: int = 2  # in the down path; the up path has one more
-    attention: tuple[Attention, ...] = ("cross", "cross", "cross", "none")
-    middle_attention: Attention = "cross"
-    heads: tuple[int, ...] = (8, 8, 8, 8)
-    transformer_depth: int = 1
+    attention: tuple[Attention, ...] = ("cross", "cross", "cross", "none")  # none, self, cross (both), only_cross
+    middle_attention: Attention = "cross"  # of the block at the coarsest level
+    heads: tuple[int, ...] = (8, 8, 8, 8)  # of attention; they share the width of their level
+    transformer_depth: int = 1  # transformer blocks in each attention
     context_width: int = 768  # width of the vectors that cross-attention reads
     projection: Projection = "conv"  # around each transformer: 1x1 convolution (SD 1) or linear layer (SD 2)
     classes: int = 0  # size of the label table; 0 means no class labels
@@ -231,11 +240,11 @@ class UNetConfig:
     guidance_width: int = 0  # of the waves that say which guidance a distilled UNet imitates (LCM: 256); 0 means none
     modulation: Modulation = "shift"  # what the embedding does in residual blocks
     resampling: Resampling = "conv"  # how levels halve and double: a convolution, or a residual block
-    groups: int = 32
-    norm_epsilon: float = 1e-5
+    groups: int = 32  # of the group norms
+    norm_epsilon: float = 1e-5  # of the group norms
     sample_size: int = 64  # latent positions each way of the pictures it was trained on: what is drawn by default
     sine_first: bool = False  # order of the two halves of the sinusoidal embedding
-    frequency_shift: float = 0.0
+    frequency_shift: float = 0.0  # of the frequencies of that embedding
 
     def __post_init__(self) -> None:
         _positive("UNetConfig", in_channels=self.in_channels, out_channels=self.out_channels)
@@ -271,12 +280,12 @@ class UNetConfig:
 class ScheduleConfig:
     """The noise law of training. Default: Stable Diffusion."""
 
-    levels: int = 1000
-    law: Law = "scaled_linear"
-    beta_start: float = 0.00085
-    beta_end: float = 0.012
-    prediction: Prediction = "epsilon"
-    zero_terminal_snr: bool = False
+    levels: int = 1000  # of noise
+    law: Law = "scaled_linear"  # how beta rises: linearly, linearly in its square root (scaled_linear), or for a cosine
+    beta_start: float = 0.00085  # the share of noise that the first level adds
+    beta_end: float = 0.012  # and the last
+    prediction: Prediction = "epsilon"  # what the network gives: the noise, the velocity (v) or the picture (x0)
+    zero_terminal_snr: bool = False  # whether nothing of the picture is left at the last level (Lin et al. 2023)
 
     def __post_init__(self) -> None:
         _positive("ScheduleConfig", levels=self.levels)

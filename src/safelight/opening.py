@@ -24,6 +24,7 @@ from safelight.weights.network_folder import CONFIG
 from safelight.weights.single_file import Given, open_single_file
 
 BUNDLED = Path(__file__).parent / "bundled"
+OF_A_RUN = "model"  # where a training run leaves its model
 ENDINGS = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
 
 Model = str | os.PathLike[str]
@@ -82,10 +83,13 @@ def open_model(
 
 
 def located(model: Model, variant: str | None = None) -> Path:
-    """Where a model's folder or file is on this machine; what only the hub has is fetched. Raises BadInput."""
+    """Where a model's folder or file is on this machine; what only the hub has is fetched. Raises BadInput.
+
+    The folder of a training run that has come to its end stands for the model in it.
+    """
     path = Path(model)
     if path.exists():
-        return path
+        return path / OF_A_RUN if (path / OF_A_RUN / NAME).is_file() and not (path / NAME).is_file() else path
     text = os.fspath(model)
     a_file = path.suffix in ENDINGS and text.count("/") == 1  # a file on the hub is owner/name/file
     if "/" in text and not path.is_absolute() and not path.parent.is_dir() and not a_file:

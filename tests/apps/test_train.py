@@ -65,6 +65,22 @@ def test_each_run_leaves_what_the_guide_says(runs: Path) -> None:
         assert [path.name for path in (runs / stage / "sheets").iterdir()] == ["step-00000002.png"]
 
 
+def test_the_folder_of_a_run_opens_as_its_model(runs: Path) -> None:
+    pictures = [
+        safelight.load(model)("a blue bar", num_inference_steps=1, seed=3).images[0]
+        for model in (runs / "diffusion", runs / "diffusion" / "model")
+    ]
+    assert pictures[0].tobytes() == pictures[1].tobytes()
+
+
+def test_a_card_lies_beside_the_weights(runs: Path) -> None:
+    for stage, left in {"autoencoder": "vae", "clip": "clip", "diffusion": "model"}.items():
+        card = (runs / stage / left / "README.md").read_text("utf-8")
+        assert f"safelight train {stage}" in card
+        assert "| training/loss |" in card
+        assert "steps = 2" in card
+
+
 def test_a_run_goes_on_with_the_recipe_that_it_wrote(runs: Path, data: Path, tmp_path: Path, capsys: Any) -> None:
     recipe = runs / "autoencoder" / "recipe.toml"
     words = ["train", "autoencoder", "--recipe", str(recipe), "--data", str(data), "--out", str(tmp_path), "--json"]
@@ -86,6 +102,24 @@ def test_the_printed_configuration_is_a_recipe(tmp_path: Path, capsys: Any) -> N
     assert main(["train", "clip", "--recipe", str(tmp_path / "mine.toml"), "--print-config"]) == 0
     assert capsys.readouterr().out == printed
     assert "steps = 77" in printed
+
+
+def test_all_stages_make_a_model_and_go_on_where_they_were_left(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    changes = [f"{stage}.{change}" for stage, settings in SHORT.items() for change in (*settings, "loop.steps=2")]
+    words = ["train", "all", "--data", str(data), "--out", str(tmp_path)]
+    words += [word for change in [*changes, "classifier.loop.steps=2"] for word in ("--set", change)]
+    assert main(words) == 0
+    capsys.readouterr()
+    card = tmp_path / "model" / "README.md"
+    card.unlink()
+    assert main([*words, "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["left"] == str(tmp_path / "model")
+    assert "step 1 of 2" not in said.err
+    assert card.exists()
+    assert safelight.load(tmp_path)("a red circle", num_inference_steps=1).images[0].size == (64, 64)
 
 
 def test_control_c_saves_the_step_that_was_under_way(

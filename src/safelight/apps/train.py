@@ -15,9 +15,8 @@ from safelight.apps.terminal import add_json_argument, answer
 from safelight.errors import BadInput
 
 if TYPE_CHECKING:
-    from safelight.training.engine.lock import Claim
     from safelight.training.engine.settings import LoopConfig
-    from safelight.training.engine.task import Task
+    from safelight.training.stages import Inputs
 
 TERMINATED = 128 + signal.SIGTERM  # the exit code of a process that this signal ended
 NEEDS: dict[str, tuple[type, str, str]] = {
@@ -35,25 +34,32 @@ def add_to(commands: Any) -> None:
     stages = command.add_subparsers(title="stages", metavar="STAGE", required=True)
     for name, kind in STAGES.items():
         stage = stages.add_parser(name, help=kind.does)
-        stage.add_argument("--recipe", default="tiny", metavar="R", help="name or TOML file (default: %(default)s)")
-        stage.add_argument("--data", type=Path, metavar="F", help="folder of captioned pictures or of .tar shards")
-        stage.add_argument("--out", type=Path, metavar="RUN", help="folder of the run; one that has begun goes on")
-        stage.add_argument(
-            "--set", action="append", default=[], metavar="X=V", help="change one field, e.g. loop.steps=50"
-        )
-        stage.add_argument("--print-config", action="store_true", help="print the whole configuration and stop")
+        add_arguments(stage, "change one field, e.g. loop.steps=50")
         for need, (kind_of, metavar, what) in NEEDS.items():
             if need in kind.needs:
                 stage.add_argument(f"--{need}", type=kind_of, metavar=metavar, help=what)
-        add_json_argument(stage)
         stage.set_defaults(run=run, stage=name)
+    whole = stages.add_parser("all", help="a whole model from nothing: every stage, and a judge of what it draws")
+    add_arguments(whole, "change one field, e.g. clip.loop.steps=50")
+    whole.set_defaults(run=run_all)
+
+
+def add_arguments(stage: argparse.ArgumentParser, example: str) -> None:
+    """What every kind of training takes."""
+    stage.add_argument("--recipe", default="tiny", metavar="R", help="name or TOML file (default: %(default)s)")
+    stage.add_argument("--data", type=Path, metavar="F", help="folder of captioned pictures or of .tar shards")
+    stage.add_argument("--out", type=Path, metavar="RUN", help="folder of the run; one that has begun goes on")
+    stage.add_argument("--set", action="append", default=[], metavar="X=V", help=example)
+    stage.add_argument("--print-config", action="store_true", help="print the whole configuration and stop")
+    add_json_argument(stage)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Read the recipe, make the task, and turn the loop."""
+    """One stage."""
     from safelight.training.engine.lock import Claim
     from safelight.training.recipe_file import read_recipe, to_toml
-    from safelight.training.stages import STAGES, Inputs, task_of
+    from safelight.training.running import left_by
+    from safelight.training.stages import Inputs
 
     stage = arguments.stage
     changes = [change if change.startswith(f"{stage}.") else f"{stage}.{change}" for change in arguments.set]
@@ -61,33 +67,59 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.print_config:
         print(to_toml(recipe, stage), end="")
         return
-    if arguments.out is None:
-        raise BadInput(f"--out is missing; `safelight train {stage}` needs it.")
+    check_out(arguments, stage)
     with Claim(arguments.out) as claim:
-        given = {name: getattr(arguments, name, None) for name in ("data", "autoencoder", "clip", "model")}
-        inputs = Inputs(out=arguments.out, claim=claim, **given)
-        task = task_of(stage, inputs, recipe)
-        inputs.begin()
-        figures = turn(task, recipe.loop, arguments.out, claim, to_toml(recipe, stage))
-    left = arguments.out / STAGES[stage].leaves
+        given = {name: getattr(arguments, name, None) for name in ("data", *NEEDS)}
+        figures = turn(stage, Inputs(out=arguments.out, claim=claim, **given), recipe)
+    left = left_by(stage, arguments.out)
     answer(arguments, {"run": str(arguments.out), "left": str(left), "figures": figures}, [f"Done: {left}"])
 
 
-def turn(task: Task[Any], config: LoopConfig, folder: Path, claim: Claim, recipe: str) -> dict[str, float]:
+def run_all(arguments: argparse.Namespace) -> None:
+    """Every stage of a model, each resumed where it was left."""
+    from safelight.training.recipe_file import read_recipe, to_toml
+    from safelight.training.whole import inputs_of, put_together, stages_for
+
+    recipe = read_recipe(arguments.recipe, arguments.set)
+    if arguments.print_config:
+        print(to_toml(recipe), end="")
+        return
+    check_out(arguments, "all")
+    if arguments.data is None:
+        raise BadInput("--data is missing; `safelight train all` needs it.")
+    figures = {}
+    for stage in stages_for(arguments.data, recipe):
+        print(f"Stage {stage}:", file=sys.stderr)
+        inputs = inputs_of(stage, arguments.out, arguments.data)
+        with inputs.claim:
+            figures[stage] = turn(stage, inputs, getattr(recipe, stage))
+    model = put_together(arguments.out)
+    answer(
+        arguments,
+        {"run": str(arguments.out), "left": str(model), "figures": figures},
+        [f"Done: {model}", f'safelight generate "..." --model {arguments.out} draws with it.'],
+    )
+
+
+def check_out(arguments: argparse.Namespace, stage: str) -> None:
+    """Raise BadInput without a folder for the run."""
+    if arguments.out is None:
+        raise BadInput(f"--out is missing; `safelight train {stage}` needs it.")
+
+
+def turn(name: str, inputs: Inputs, recipe: Any) -> dict[str, float]:
     """Train to the end, with a bar on a terminal and a line for each evaluation; returns the last figures.
 
     Ctrl-C and SIGTERM stop after the step that is under way, and save.
     """
     from tqdm import tqdm
 
-    from safelight.training.engine.loop import train
-    from safelight.weights.files import beside
+    from safelight.training.running import run_stage
 
-    steps = train(task, config, folder, claim)
-    with beside(folder / "recipe.toml") as partial:
-        partial.write_text(recipe, "utf-8")
+    config: LoopConfig = recipe.loop
+    steps = run_stage(name, inputs, recipe)
     latest: dict[str, float] = {}
-    bar = tqdm(total=config.steps, desc="step", leave=False, disable=not sys.stderr.isatty(), file=sys.stderr)
+    bar = tqdm(total=config.steps, desc=name, leave=False, disable=not sys.stderr.isatty(), file=sys.stderr)
     with bar, stopped_gently() as asked:
         for step in steps:
             bar.update(step.step - bar.n)

@@ -6,6 +6,7 @@ What a recipe leaves out has the default that stands here. `recipe_file` reads a
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from safelight.configs import (
     AutoencoderConfig,
@@ -17,19 +18,21 @@ from safelight.configs import (
 )
 from safelight.errors import BadInput
 from safelight.training.autoencoder.settings import AutoencoderLossConfig
-from safelight.training.classifier.settings import ClassifierDataConfig
+from safelight.training.classifier.settings import ClassifierDataConfig, ClassifierLossConfig, VariationConfig
 from safelight.training.clip.settings import ClipDataConfig
 from safelight.training.diffusion.settings import DiffusionDataConfig, ObjectiveConfig
 from safelight.training.distillation.settings import DistillationConfig
 from safelight.training.engine.settings import LoopConfig
 from safelight.training.finetuning.settings import ControlConfig, FinetuneConfig, LoRAConfig, PriorConfig, WordConfig
 
+Where: TypeAlias = dict[str, tuple[str, ...]]  # for example {style = ["noto"]}
+
 
 @dataclass(frozen=True, kw_only=True)
 class AutoencoderRecipe:
-    """Stage one. where: fields of the samples and the values that are used, for example {style = ["noto"]}."""
+    """Stage one."""
 
-    where: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    where: Where = field(default_factory=dict)  # fields of the samples that are used, and the values they may have
     network: AutoencoderConfig = field(default_factory=AutoencoderConfig)
     loss: AutoencoderLossConfig = field(default_factory=AutoencoderLossConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
@@ -47,7 +50,7 @@ class AutoencoderRecipe:
 class ClipRecipe:
     """Stage two."""
 
-    where: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    where: Where = field(default_factory=dict)  # fields of the samples that are used, and the values they may have
     text: TextEncoderConfig = field(default_factory=TextEncoderConfig)
     image: ImageEncoderConfig = field(default_factory=ImageEncoderConfig)
     data: ClipDataConfig = field(default_factory=ClipDataConfig)
@@ -58,7 +61,7 @@ class ClipRecipe:
 class DiffusionRecipe:
     """Stage three."""
 
-    where: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    where: Where = field(default_factory=dict)  # fields of the samples that are used, and the values they may have
     network: UNetConfig = field(default_factory=UNetConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
@@ -70,9 +73,11 @@ class DiffusionRecipe:
 class ClassifierRecipe:
     """A judge, trained apart from the model that it judges."""
 
-    where: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    where: Where = field(default_factory=dict)  # fields of the samples that are used, and the values they may have
     network: ClassifierConfig = field(default_factory=ClassifierConfig)
     data: ClassifierDataConfig = field(default_factory=ClassifierDataConfig)
+    variation: VariationConfig = field(default_factory=VariationConfig)
+    loss: ClassifierLossConfig = field(default_factory=ClassifierLossConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
 
 
@@ -80,7 +85,7 @@ class ClassifierRecipe:
 class FinetuneRecipe:
     """A whole model goes on learning."""
 
-    where: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    where: Where = field(default_factory=dict)  # fields of the samples that are used, and the values they may have
     finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
     prior: PriorConfig = field(default_factory=PriorConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
@@ -92,7 +97,7 @@ class FinetuneRecipe:
 class LoRARecipe:
     """A LoRA beside a model that stays as it is."""
 
-    where: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    where: Where = field(default_factory=dict)  # fields of the samples that are used, and the values they may have
     lora: LoRAConfig = field(default_factory=LoRAConfig)
     prior: PriorConfig = field(default_factory=PriorConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
@@ -104,7 +109,7 @@ class LoRARecipe:
 class EmbeddingRecipe:
     """A word for something that the model can draw already."""
 
-    where: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    where: Where = field(default_factory=dict)  # fields of the samples that are used, and the values they may have
     word: WordConfig = field(default_factory=WordConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     data: DiffusionDataConfig = field(default_factory=DiffusionDataConfig)
@@ -115,7 +120,7 @@ class EmbeddingRecipe:
 class ControlNetRecipe:
     """A ControlNet beside a model that stays as it is."""
 
-    where: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    where: Where = field(default_factory=dict)  # fields of the samples that are used, and the values they may have
     control: ControlConfig = field(default_factory=ControlConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     data: DiffusionDataConfig = field(default_factory=DiffusionDataConfig)
@@ -126,7 +131,7 @@ class ControlNetRecipe:
 class DistillRecipe:
     """A student that draws in a few steps."""
 
-    where: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    where: Where = field(default_factory=dict)  # fields of the samples that are used, and the values they may have
     distill: DistillationConfig = field(default_factory=DistillationConfig)
     data: DiffusionDataConfig = field(default_factory=DiffusionDataConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)

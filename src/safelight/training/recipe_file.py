@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from safelight.errors import BadInput, unknown_name
+from safelight.training.explanations import explanations
 from safelight.training.recipe import Recipe
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -36,7 +37,7 @@ def read_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
 
 
 def to_toml(config: Any, stage: str = "") -> str:
-    """A whole recipe, or that of one `stage`, in full, defaults included, as TOML that `read_recipe` takes back."""
+    """A whole recipe, or that of one `stage`, as TOML that `read_recipe` takes back: in full, each field explained."""
     return "\n".join(_lines(config, (stage,) if stage else ())).lstrip("\n") + "\n"
 
 
@@ -96,12 +97,14 @@ def _lines(config: Any, path: tuple[str, ...]) -> Iterator[str]:
     nested = []
     if path:
         yield f"\n[{'.'.join(path)}]"
+    comments = explanations(config.__class__)
     for entry in dataclasses.fields(config):
         value = getattr(config, entry.name)
         if dataclasses.is_dataclass(value):
             nested.append((entry.name, value))
         else:
-            yield f"{entry.name} = {_literal(value)}"
+            comment = f"  # {comments[entry.name]}" if entry.name in comments else ""
+            yield f"{entry.name} = {_literal(value)}{comment}"
     for name, value in nested:
         yield from _lines(value, (*path, name))
 

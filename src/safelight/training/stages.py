@@ -16,7 +16,7 @@ from safelight.training.engine.lock import Claim
 if TYPE_CHECKING:
     from safelight.data.collection import Record
     from safelight.training.engine.task import Task
-    from safelight.training.recipe import AutoencoderRecipe, ClipRecipe, DiffusionRecipe
+    from safelight.training.recipe import AutoencoderRecipe, ClassifierRecipe, ClipRecipe, DiffusionRecipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +84,13 @@ def diffusion_task(inputs: Inputs, recipe: DiffusionRecipe, records: list[Record
     return text_to_image_task(parts, recipe.objective, recipe.data, records, inputs.out)
 
 
+def classifier_task(inputs: Inputs, recipe: ClassifierRecipe, records: list[Record]) -> Task[Any]:
+    """The judge of what a model draws."""
+    from safelight.training.classifier.task import ClassifierTask
+
+    return ClassifierTask(recipe.network, recipe.data, recipe.variation, recipe.loss, records)
+
+
 STAGES: dict[str, Stage] = {
     "autoencoder": Stage(
         does="learn to turn pictures into latents and back", needs=("data",), leaves="vae", task=autoencoder_task
@@ -100,6 +107,12 @@ STAGES: dict[str, Stage] = {
         leaves="model",
         task=diffusion_task,
     ),
+    "classifier": Stage(
+        does="learn to tell concepts and styles: the judge of what a model draws",
+        needs=("data",),
+        leaves="classifier",
+        task=classifier_task,
+    ),
 }
 
 
@@ -110,14 +123,9 @@ def check_inputs(name: str, inputs: Inputs) -> None:
             raise BadInput(f"--{need} is missing; `safelight train {name}` needs it.")
 
 
-def task_of(name: str, inputs: Inputs, recipe: Any) -> Task[Any]:
+def task_of(name: str, inputs: Inputs, recipe: Any, records: list[Record]) -> Task[Any]:
     """The task of the stage of that name, with its first weights drawn from the seed of its loop."""
     import torch
 
-    from safelight.data.collection import open_collection
-
-    check_inputs(name, inputs)
-    assert inputs.data is not None
-    records = open_collection(inputs.data, recipe.where)
     torch.manual_seed(recipe.loop.seed)
     return STAGES[name].task(inputs, recipe, records)

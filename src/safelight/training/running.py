@@ -1,0 +1,54 @@
+"""One run from its recipe to its card: a generator over the loop's steps."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from safelight.data.collection import open_collection
+from safelight.training.card import RunFacts, last_figures, write_card
+from safelight.training.engine.loop import Progress, train
+from safelight.training.recipe_file import to_toml
+from safelight.training.stages import STAGES, Inputs, check_inputs, task_of
+from safelight.weights.files import beside
+
+
+def run_stage(name: str, inputs: Inputs, recipe: Any) -> Generator[Progress, None, None]:
+    """Train the stage of that name in `inputs.out`, from where it was left: a generator that yields after each step.
+
+    recipe: that stage's, as in `Recipe`. Closing the generator earlier saves a checkpoint. What `Stage.leaves` names
+    is there at the end, with a card. Raises BadInput and BadCheckpoint at once, before the first step.
+    """
+    check_inputs(name, inputs)
+    assert inputs.data is not None
+    records = open_collection(inputs.data, recipe.where)
+    task = task_of(name, inputs, recipe, records)
+    inputs.begin()
+    steps = train(task, recipe.loop, inputs.out, inputs.claim)
+    written = to_toml(recipe, name)
+    with beside(inputs.out / "recipe.toml") as partial:
+        partial.write_text(written, "utf-8")
+
+    def to_its_card() -> Generator[Progress, None, None]:
+        with closing(steps):
+            yield from steps
+        facts = RunFacts(
+            stage=name,
+            does=STAGES[name].does,
+            recipe=written,
+            records=records,
+            device=recipe.loop.device,
+            steps=recipe.loop.steps,
+            figures=last_figures(inputs.out / "log.jsonl"),
+        )
+        left = left_by(name, inputs.out)
+        write_card(left if left.is_dir() else inputs.out, facts)
+
+    return to_its_card()
+
+
+def left_by(name: str, run: Path) -> Path:
+    """What the stage of that name has left in the folder of its run."""
+    return run / STAGES[name].leaves

@@ -1,0 +1,50 @@
+"""From pictures and captions to a model that draws: all stages, one after the other, in one folder.
+
+RUN/autoencoder, RUN/clip, RUN/diffusion   the run of each stage
+RUN/classifier                             the run of the judge, where samples name a concept
+RUN/model                                  what came of it: a whole model, which `safelight generate --model RUN` opens
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from safelight.data.collection import open_collection
+from safelight.opening import OF_A_RUN
+from safelight.training.engine.disk import writing
+from safelight.training.engine.lock import Claim
+from safelight.training.recipe import Recipe
+from safelight.training.running import left_by
+from safelight.training.stages import Inputs
+from safelight.weights.model_index import NAME
+from safelight.weights.whole_folder import whole_folder
+
+STAGES_OF_A_MODEL = ("autoencoder", "clip", "diffusion")
+JUDGE = "classifier"
+
+
+def stages_for(data: Path, recipe: Recipe) -> tuple[str, ...]:
+    """The stages in their order; the judge among them where the samples carry the labels that it learns to tell."""
+    records = open_collection(data, recipe.classifier.where)
+    labelled = all(label in record.fields for label in recipe.classifier.data.labels for record in records)
+    return (*STAGES_OF_A_MODEL, JUDGE) if labelled else STAGES_OF_A_MODEL
+
+
+def inputs_of(name: str, run: Path, data: Path) -> Inputs:
+    """What one of the stages is given in the folder `run` of them all."""
+    return Inputs(
+        out=run / name,
+        claim=Claim(run / name),
+        data=data,
+        autoencoder=run / "autoencoder",
+        clip=run / "clip",
+    )
+
+
+def put_together(run: Path) -> Path:
+    """Copy the finished model to where `safelight generate --model RUN` finds it; returns its folder."""
+    made, target = left_by("diffusion", run / "diffusion"), run / OF_A_RUN
+    with writing(target), whole_folder(target, mark=NAME) as partial:
+        shutil.copytree(made, partial, dirs_exist_ok=True)
+    return target
