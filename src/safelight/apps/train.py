@@ -6,10 +6,10 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from safelight.apps.terminal import add_json_argument, answer
 from safelight.errors import BadInput
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from safelight.training.engine.settings import LoopConfig
     from safelight.training.stages import Inputs
 
+Result = TypeVar("Result")
 TERMINATED = 128 + signal.SIGTERM  # the exit code of a process that this signal ended
 NEEDS: dict[str, tuple[type, str, str]] = {
     "autoencoder": (Path, "RUN", "run of the first stage"),
@@ -78,7 +79,7 @@ def run(arguments: argparse.Namespace) -> None:
 def run_all(arguments: argparse.Namespace) -> None:
     """Every stage of a model, each resumed where it was left."""
     from safelight.training.recipe_file import read_recipe, to_toml
-    from safelight.training.whole import inputs_of, put_together, stages_for
+    from safelight.training.whole import examined, inputs_of, put_together, stages_for
 
     recipe = read_recipe(arguments.recipe, arguments.set)
     if arguments.print_config:
@@ -87,18 +88,39 @@ def run_all(arguments: argparse.Namespace) -> None:
     check_out(arguments, "all")
     if arguments.data is None:
         raise BadInput("--data is missing; `safelight train all` needs it.")
-    figures = {}
+    figures: dict[str, dict[str, float]] = {}
     for stage in stages_for(arguments.data, recipe):
         print(f"Stage {stage}:", file=sys.stderr)
         inputs = inputs_of(stage, arguments.out, arguments.data)
         with inputs.claim:
             figures[stage] = turn(stage, inputs, getattr(recipe, stage))
     model = put_together(arguments.out)
-    answer(
-        arguments,
-        {"run": str(arguments.out), "left": str(model), "figures": figures},
-        [f"Done: {model}", f'safelight generate "..." --model {arguments.out} draws with it.'],
-    )
+    facts = {"run": str(arguments.out), "left": str(model), "figures": figures}
+    told = [f"Done: {model}", f'safelight generate "..." --model {arguments.out} draws with it.']
+    if "classifier" in figures:
+        marks = taken(examined(arguments.out, arguments.data, recipe), "examination")
+        found, worst = marks.found, marks.worst
+        facts["examination"] = {"found": found.value, "low": found.low, "high": found.high, "pictures": marks.pictures}
+        told.append(
+            f"The judge found the prompted concept in {found.value:.1%} of {marks.pictures} pictures "
+            f"(95 % interval {found.low:.1%} to {found.high:.1%})"
+            + (f"; worst: {', '.join(worst[:8])}." if worst else ".")
+        )
+    answer(arguments, facts, told)
+
+
+def taken(steps: Generator[int, None, Result], what: str) -> Result:
+    """What a generator returns at its end, with a bar on a terminal until then."""
+    from tqdm import tqdm
+
+    with tqdm(desc=what, leave=False, disable=not sys.stderr.isatty(), file=sys.stderr) as bar:
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                result: Result = end.value
+                return result
+            bar.update(1)
 
 
 def check_out(arguments: argparse.Namespace, stage: str) -> None:

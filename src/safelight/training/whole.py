@@ -8,20 +8,24 @@ RUN/model                                  what came of it: a whole model, which
 from __future__ import annotations
 
 import shutil
+from collections.abc import Generator
 from pathlib import Path
 
 from safelight.data.collection import open_collection
 from safelight.opening import OF_A_RUN
 from safelight.training.engine.disk import writing
 from safelight.training.engine.lock import Claim
+from safelight.training.examination import Marks, examine
 from safelight.training.recipe import Recipe
 from safelight.training.running import left_by
 from safelight.training.stages import Inputs
+from safelight.weights.files import beside
 from safelight.weights.model_index import NAME
 from safelight.weights.whole_folder import whole_folder
 
 STAGES_OF_A_MODEL = ("autoencoder", "clip", "diffusion")
 JUDGE = "classifier"
+SHEET = "examination.png"
 
 
 def stages_for(data: Path, recipe: Recipe) -> tuple[str, ...]:
@@ -40,6 +44,17 @@ def inputs_of(name: str, run: Path, data: Path) -> Inputs:
         autoencoder=run / "autoencoder",
         clip=run / "clip",
     )
+
+
+def examined(run: Path, data: Path, recipe: Recipe) -> Generator[int, None, Marks]:
+    """`examine` the model of all stages by their judge; a sheet of what it drew is left in the folder."""
+    records = open_collection(data, recipe.classifier.where)
+    marks = yield from examine(
+        run / OF_A_RUN, left_by(JUDGE, run / JUDGE), records, device=recipe.diffusion.loop.device
+    )
+    with writing(run / SHEET), beside(run / SHEET) as partial:
+        marks.sheet.save(partial, "PNG")
+    return marks
 
 
 def put_together(run: Path) -> Path:
