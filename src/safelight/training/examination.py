@@ -51,7 +51,7 @@ def questions(records: Sequence[Record]) -> dict[str, str]:
 
 
 def examine(
-    model: Path, judge: Path, records: Sequence[Record], *, seeds: int = 4, device: str = "cpu"
+    model: Path, judge: Path, records: Sequence[Record], *, seeds: int = 4, steps: int = 25, device: str = "cpu"
 ) -> Generator[int, None, Marks]:
     """Draw every concept with each of the first `seeds` seeds and ask the judge; yields after each concept.
 
@@ -64,7 +64,7 @@ def examine(
     hits: dict[str, float] = {}
     firsts = []
     for number, (concept, prompt) in enumerate(asked.items(), 1):
-        pictures = pipeline(prompt, seed=0, num_images=seeds).images
+        pictures = pipeline(prompt, seed=0, num_images=seeds, num_inference_steps=steps).images
         first = classify(classifier, pictures)[FIELD].argmax(dim=1)
         hits[concept] = float((first == names.index(concept)).float().mean())
         firsts.append(pictures[0])
