@@ -1,0 +1,62 @@
+"""Which caption a sample is shown with, and in what order its words stand.
+
+Dropping the caption of some samples is what classifier-free guidance is trained by (Ho and Salimans 2022, section 3.2).
+Shuffling is for captions that are lists of tags: their order means nothing, and the model should not learn one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+from safelight.errors import BadInput
+
+SIDES = {
+    *("left", "right", "lefthand", "righthand", "lefthanded", "righthanded"),
+    *("leftmost", "rightmost", "leftward", "rightward", "leftwards", "rightwards", "clockwise", "counterclockwise"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionSettings:
+    """How a caption is chosen among those of a sample."""
+
+    first_share: float = 0.0  # of the samples, which get their first caption; the others get any
+    dropout: float = 0.1  # share of samples without a caption: what guidance compares with
+    shuffle_share: float = 0.0  # of the samples, whose comma-separated tags are shuffled
+    keep_tags: int = 1  # tags at the beginning that stay where they are
+    tag_dropout: float = 0.0  # share of the other tags that are left out
+
+    def __post_init__(self) -> None:
+        for name in ("first_share", "dropout", "shuffle_share", "tag_dropout"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise BadInput(f"captions.{name} is {getattr(self, name)}; it must be from 0 to 1.")
+        if self.keep_tags < 0:
+            raise BadInput(f"captions.keep_tags is {self.keep_tags}; it must be at least 0.")
+
+
+def choose(captions: Sequence[str], settings: CaptionSettings, random: Random) -> str:
+    """One of the captions, its tags shuffled and thinned out as the settings say; empty where it is dropped."""
+    if not captions or random.random() < settings.dropout:
+        return ""
+    caption = captions[0] if random.random() < settings.first_share else random.choice(captions)
+    return _shuffled(caption, settings, random)
+
+
+def _shuffled(caption: str, settings: CaptionSettings, random: Random) -> str:
+    shuffle = random.random() < settings.shuffle_share
+    if not shuffle and settings.tag_dropout == 0:
+        return caption
+    tags = [tag.strip() for tag in caption.split(",") if tag.strip()]
+    kept, others = tags[: settings.keep_tags], tags[settings.keep_tags :]
+    others = [tag for tag in others if random.random() >= settings.tag_dropout]
+    if shuffle:
+        random.shuffle(others)
+    return ", ".join([*kept, *others])
+
+
+def names_a_side(caption: str) -> bool:
+    """Whether a caption would be false of the mirrored picture."""
+    return not SIDES.isdisjoint(re.findall(r"[a-z]+", caption.lower()))
