@@ -73,11 +73,15 @@ def test_a_run_of_an_earlier_version_goes_on(begun: Path) -> None:
     assert len((begun / "log.jsonl").read_text().splitlines()) == 5 + 1  # with the last evaluation
 
 
-def test_the_fingerprint_tells_names_and_order(tmp_path: Path) -> None:
+def test_the_fingerprint_tells_names_captions_and_order(tmp_path: Path) -> None:
     found = records()
-    same = [Record(one.key, ("another caption",), {}, bytes) for one in found]
+    same = [Record(one.key, one.captions, {}, bytes) for one in found]
     assert fingerprint(found) == fingerprint(same)
-    others = [found[1:], found[::-1], [Record("x", (), {}, bytes), *found[1:]]]
-    assert len({fingerprint(each) for each in (found, *others)}) == 4
+    others = [
+        found[1:],
+        found[::-1],
+        *([Record(*one, {}, bytes), *found[1:]] for one in (("x", ()), (found[0].key, ("x",)))),
+    ]
+    assert len({fingerprint(each) for each in (found, *others)}) == 5
     training = [one for one in found if one.split == "train"]
     assert clip_task(tmp_path, found).fingerprint == fingerprint(training)

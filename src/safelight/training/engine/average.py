@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from safelight.training.engine.shards import own_part
+
 
 class WeightAverage:
     """The average of every parameter, over a shorter time while training is young."""
@@ -17,8 +19,9 @@ class WeightAverage:
     def update(self, step: int) -> None:
         """Move a little towards the present weights."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        present = [parameter.detach() for parameter in self.parameters.values()]
-        torch._foreach_lerp_(list(self.averages.values()), present, 1 - decay)
+        averages = [own_part(average) for average in self.averages.values()]
+        present = [own_part(parameter) for parameter in self.parameters.values()]
+        torch._foreach_lerp_(averages, present, 1 - decay)
 
     @torch.no_grad()
     def swap(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ from torch import Tensor
 
 from safelight.errors import BadCheckpoint
 from safelight.training.engine.disk import UNFINISHED, sync, writing
+from safelight.training.engine.shards import laid_out_like, own_part
 
+NUMBER = "="  # behind the name of what is a plain number in an optimiser's state
 LISTED = 40  # names of each kind of fault that a message spells out
 notes = logging.getLogger(__name__)
 
@@ -129,22 +131,40 @@ def unpack(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """An optimiser's state as named tensors: `parameter number.quantity`."""
-    state = optimiser.state_dict()["state"]
-    return {f"{number}.{quantity}": value for number, values in state.items() for quantity, value in values.items()}
+    """An optimiser's state as named tensors: `parameter number.quantity`, with `=` behind it for a plain number."""
+    tensors = dict(_flat("", optimiser.state_dict()["state"]))
+    places = {name: own_part(tensor).untyped_storage().data_ptr() for name, tensor in tensors.items()}
+    first = {place: name for name, place in reversed(places.items())}
+    # A table that several parameters share goes into the file for each: safetensors takes no memory twice.
+    return {name: tensor if first[places[name]] == name else tensor.clone() for name, tensor in tensors.items()}
+
+
+def _flat(prefix: str, values: Mapping[Any, Any]) -> Iterator[tuple[str, Tensor]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(f"{prefix}{name}.", value)
+        elif isinstance(value, Tensor):
+            yield f"{prefix}{name}", value
+        else:
+            yield f"{prefix}{name}{NUMBER}", torch.tensor(value)
 
 
 def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     """Put back what `optimiser_tensors` took.
 
-    Fused AdamW reads parameter and moments as flat memory, so the moments must lie in memory as their parameter does
+    Optimisers read parameter and moments as flat memory, so the moments must lie in memory as their parameter does
     (channels-last); files hold them contiguous.
     """
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        number, quantity = name.split(".", 1)
-        like = parameters[int(number)]
-        laid_out = torch.empty_like(like).copy_(tensor) if tensor.shape == like.shape else tensor
-        state.setdefault(int(number), {})[quantity] = laid_out.detach()
+    state: dict[int, dict[str, Any]] = {}
+    for path, tensor in tensors.items():
+        number, *within, name = path.split(".")
+        values = state.setdefault(int(number), {})
+        for each in within:
+            values = values.setdefault(each, {})
+        if name.endswith(NUMBER):
+            values[name.removesuffix(NUMBER)] = tensor.item()
+        else:
+            like = parameters[int(number)]
+            values[name] = laid_out_like(like, tensor) if tensor.shape == like.shape else tensor.detach()
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})

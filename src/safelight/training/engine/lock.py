@@ -84,6 +84,13 @@ class Claim:
         self.release()
 
 
+class FollowersClaim(Claim):
+    """The claim of a process that works beside the one that has the folder: it takes nothing."""
+
+    def take(self) -> None:
+        """Rely on the other process."""
+
+
 def _give_back(descriptor: int, path: Path) -> None:
     with suppress(OSError):  # Windows does not delete what is open; the file may stay, for only its lock counts
         path.unlink()

@@ -96,6 +96,23 @@ class Log:
             self.events.close()
 
 
+class NoLog:
+    """The log of a process that writes none, beside the one that does."""
+
+    def figures(self, kind: str, step: int, figures: Mapping[str, float]) -> None:
+        """Nothing."""
+
+    def sheet(self, step: int, sheet: Image.Image) -> None:
+        """Nothing."""
+
+    def sync(self) -> int:
+        """Nothing; it has no bytes."""
+        return 0
+
+    def close(self) -> None:
+        """Nothing."""
+
+
 def open_events(folder: Path, step: int) -> Events:
     """TensorBoard's writer; what an earlier, interrupted run wrote of steps after `step` is hidden."""
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from itertools import islice
@@ -21,8 +21,10 @@ from torch import Tensor, nn
 from safelight.errors import BadInput
 from safelight.training.engine.disk import sweep, writing
 from safelight.training.engine.lock import Claim
-from safelight.training.engine.log import Log
+from safelight.training.engine.log import Log, NoLog
+from safelight.training.engine.processes import ALONE, Processes
 from safelight.training.engine.settings import LoopConfig
+from safelight.training.engine.shards import whole
 from safelight.training.engine.state import State, begin, resume, save
 from safelight.training.engine.stream import Batch, batches
 from safelight.training.engine.task import Task
@@ -41,20 +43,23 @@ class Progress:
 
 
 def train(
-    task: Task[Any], config: LoopConfig, folder: Path, claim: Claim | None = None
+    task: Task[Any], config: LoopConfig, folder: Path, claim: Claim | None = None, processes: Processes = ALONE
 ) -> Generator[Progress, None, None]:
     """Train `task` in `folder`, from its newest checkpoint if it has one: a generator that yields after each step.
 
     At the end the averaged weights are exported. Closing the generator earlier saves a checkpoint.
     claim: of the folder, where the caller has taken it already; it is released when training ends.
+    processes: those that train together, each in this function; all close their generators after the same step, or
+    none does. `config` is what `processes.placed` made of it.
     Raises at once BadCheckpoint where no checkpoint is whole or they are of another network, and BadInput where another
     trainer has the folder, or the settings change what a step of this run means.
     """
-    claim = claim or Claim(folder)
+    claim = claim or processes.claim(folder)
     claim.take()
     try:
-        sweep(folder)
-        state = begin(task.network, config, terms_of(task, config))
+        if processes.main:
+            sweep(folder)
+        state = begin(task.network, config, terms_of(task, config), processes, getattr(task, "frozen", ()))
         resume(state, folder / "checkpoints", config.allow)
     except BaseException:
         claim.release()
@@ -65,57 +70,73 @@ def train(
 def _steps(
     task: Task[Any], config: LoopConfig, folder: Path, state: State, claim: Claim
 ) -> Generator[Progress, None, None]:
-    place = state.place
+    place, processes = state.place, state.processes
     state.network.train()
     with (
         claim,
-        closing(Log(folder, place.step, place.logged)) as log,
-        closing(batches(task, config, place.step)) as loaded,
+        closing(Log(folder, place.step, place.logged) if processes.main else NoLog()) as log,
+        closing(batches(task, config, place.step, processes)) as loaded,
     ):
         try:
-            if place.reported < place.step and due(config.evaluate_every, config, place.step):
-                report(task, config, state, folder / "sheets", log)  # the one that the run was interrupted in
-            while place.step < config.steps:
-                clock = time.perf_counter()
-                figures = take_step(task, config, state, islice(loaded, config.accumulate), log)
-                rate = config.accumulate * config.batch_size / (time.perf_counter() - clock)
-                check_patience(config, state)
-                if due(config.evaluate_every, config, place.step):
-                    figures |= report(task, config, state, folder / "sheets", log)
-                if due(config.save_every, config, place.step):
-                    keep(state, config, folder, log)
-                yield Progress(place.step, config.steps, figures, rate)
-        finally:
-            if state.whole and place != state.saved:
-                keep(state, config, folder, log)
-        state.average.swap()
-        state.network.eval()
-        with writing(folder):
-            task.export(folder)
+            with processes.heard():
+                yield from _turn(task, config, folder, state, loaded, log)
+        except GeneratorExit:
+            keep_unsaved(state, config, folder, log)
+            processes.wait()
+            raise
+        except BaseException:
+            if not state.spread.needs_all:
+                keep_unsaved(state, config, folder, log)
+            raise
+        keep_unsaved(state, config, folder, log)
+        processes.wait()
+        leave_behind(task, state, folder)
 
 
-def take_step(task: Task[Any], config: LoopConfig, state: State, loaded: Iterable[Batch], log: Log) -> dict[str, float]:
+def _turn(
+    task: Task[Any], config: LoopConfig, folder: Path, state: State, loaded: Iterator[Batch], log: Log | NoLog
+) -> Generator[Progress, None, None]:
+    place = state.place
+    if place.reported < place.step and due(config.evaluate_every, config, place.step):
+        report(task, config, state, folder / "sheets", log)  # the one that the run was interrupted in
+    while place.step < config.steps:
+        clock = time.perf_counter()
+        figures = take_step(task, config, state, islice(loaded, config.accumulate), log)
+        rate = config.accumulate * config.batch_size / (time.perf_counter() - clock)
+        check_patience(config, state)
+        if due(config.evaluate_every, config, place.step):
+            figures |= report(task, config, state, folder / "sheets", log)
+        if due(config.save_every, config, place.step):
+            keep(state, config, folder, log)
+            state.processes.wait()
+        yield Progress(place.step, config.steps, figures, rate)
+
+
+def take_step(
+    task: Task[Any], config: LoopConfig, state: State, loaded: Iterable[Batch], log: Log | NoLog
+) -> dict[str, float]:
     """One step of the optimiser; returns the terms of the loss before it.
 
     Where the gradients are not finite, the weights stay as they are, and the step counts as skipped.
     """
     for group in state.optimiser.param_groups:
         group["lr"] = learning_rate(config, state.place.step)
-    losses = gradients(task, config, state, loaded)
+    losses, bad = gradients(task, config, state, loaded)
     state.scaler.unscale_(state.optimiser)
-    norm = nn.utils.clip_grad_norm_(state.network.parameters(), config.gradient_clip)
+    norm = whole(nn.utils.clip_grad_norm_(state.network.parameters(), config.gradient_clip))
+    figures = figures_of(losses, bad, state.processes)
     with state.changing():
         place = state.place
         place.step += 1
         if torch.isfinite(norm):
             state.optimiser.step()
-            state.average.update(place.step)
+            for average in (state.average, *state.more_averages.values()):
+                average.update(place.step)
             place.in_a_row = 0
         else:
             place.skipped += 1
             place.in_a_row += 1
         state.scaler.update()
-        figures = {name: float(value) for name, value in losses.items()}
         if place.skipped:
             figures["skipped"] = place.skipped
         log.figures("training", place.step, figures)
@@ -123,17 +144,34 @@ def take_step(task: Task[Any], config: LoopConfig, state: State, loaded: Iterabl
     return figures
 
 
-def gradients(task: Task[Any], config: LoopConfig, state: State, loaded: Iterable[Batch]) -> dict[str, Tensor]:
-    """Add up the gradients of several batches, as if they were one; returns the means of their losses' terms."""
+def gradients(
+    task: Task[Any], config: LoopConfig, state: State, loaded: Iterable[Batch]
+) -> tuple[dict[str, Tensor], int]:
+    """Add up the gradients of several batches, as if they were one.
+
+    Returns the means of their losses' terms, and how many bad samples were replaced; in this process.
+    """
     means: dict[str, Tensor] = {}
-    for batch in loaded:
-        with autocast(config):
-            losses = task.loss(batch.samples, batch.noise)
-        state.scaler.scale(losses["loss"] / config.accumulate).backward()
+    bad = 0
+    for number, batch in enumerate(loaded, 1):
+        shared = nullcontext() if number == config.accumulate else state.spread.adding_up()
+        with shared:
+            with autocast(config):
+                losses = state.spread.learn(lambda batch=batch: task.loss(batch.samples, batch.noise))  # type: ignore[misc]
+            state.scaler.scale(losses["loss"] / config.accumulate).backward()
         for name, value in losses.items():
             share = value.detach() / config.accumulate
             means[name] = means[name] + share if name in means else share
-    return means
+        bad += batch.bad
+    return means, bad
+
+
+def figures_of(losses: Mapping[str, Tensor], bad: int, processes: Processes) -> dict[str, float]:
+    """A step's figures, of all processes; `bad` among them where samples were bad."""
+    here = {name: float(value) for name, value in losses.items()}
+    figures = processes.means({**here, "bad": bad})
+    replaced = round(figures.pop("bad") * processes.count)
+    return {**figures, "bad": replaced} if replaced else figures
 
 
 def check_patience(config: LoopConfig, state: State) -> None:
@@ -152,13 +190,20 @@ def check_patience(config: LoopConfig, state: State) -> None:
     )
 
 
-def report(task: Task[Any], config: LoopConfig, state: State, sheets: Path, log: Log) -> dict[str, float]:
-    """Evaluate the averaged weights, and draw a sheet with them."""
+def report(task: Task[Any], config: LoopConfig, state: State, sheets: Path, log: Log | NoLog) -> dict[str, float]:
+    """Evaluate the averaged weights, and draw a sheet with them; those of further averages have `@DECAY` in the names.
+
+    Every process does, for none can wait for minutes in the middle of a step; the main one writes.
+    """
     step = state.place.step
-    with state.averaged(), torch.no_grad(), autocast(config):
-        figures = task.evaluate()
-        sheet = task.sheet()
-    if sheet is not None:
+    with state.averaged(state.average), torch.no_grad(), autocast(config):
+        figures = state.spread.look(task.evaluate)
+        sheet = state.spread.look(task.sheet)
+    for name, average in state.more_averages.items():
+        with state.averaged(average), torch.no_grad(), autocast(config):
+            found = state.spread.look(task.evaluate)
+        figures |= {f"{figure}@{name}": value for figure, value in found.items()}
+    if sheet is not None and state.processes.main:
         with writing(sheets):
             sheets.mkdir(parents=True, exist_ok=True)
             with beside(sheets / f"step-{step:08d}.png") as partial:
@@ -171,10 +216,38 @@ def report(task: Task[Any], config: LoopConfig, state: State, sheets: Path, log:
     return figures
 
 
-def keep(state: State, config: LoopConfig, folder: Path, log: Log) -> None:
+def keep(state: State, config: LoopConfig, folder: Path, log: Log | NoLog) -> None:
     """Write a checkpoint, once the log has reached the disk up to its step."""
     state.place.logged = log.sync()
     save(state, folder / "checkpoints", config.keep)
+
+
+def keep_unsaved(state: State, config: LoopConfig, folder: Path, log: Log | NoLog) -> None:
+    """Write a checkpoint of what none holds yet, unless it is torn."""
+    if state.whole and state.place != state.saved:
+        keep(state, config, folder, log)
+
+
+def leave_behind(task: Task[Any], state: State, folder: Path) -> None:
+    """Export what was learnt: each average, the main one in the run's own folder, where the network is left with it."""
+    for name, average in state.more_averages.items():
+        beside_it = folder / "averages" / name
+        with writing(beside_it):
+            beside_it.mkdir(parents=True, exist_ok=True)
+        with state.averaged(average):
+            export(task, state, beside_it)
+    state.average.swap()
+    state.network.eval()
+    export(task, state, folder)
+
+
+def export(task: Task[Any], state: State, folder: Path) -> None:
+    """The network as it is now, written by the main process while the others wait."""
+    with state.spread.exporting():
+        if state.processes.main:
+            with writing(folder):
+                task.export(folder)
+    state.processes.wait()
 
 
 def due(every: int, config: LoopConfig, step: int) -> bool:

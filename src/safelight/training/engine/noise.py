@@ -14,11 +14,15 @@ from torch import Generator, Tensor
 
 
 class SampleNoise:
-    """What is drawn for the samples at these positions of the training sequence; always on the CPU, in float32."""
+    """What is drawn for the samples at these positions of the training sequence; always on the CPU, in float32.
 
-    def __init__(self, seed: int, positions: Sequence[int]) -> None:
+    step: the one that the samples are part of, counted from 0, for a loss that changes in the course of training.
+    """
+
+    def __init__(self, seed: int, positions: Sequence[int], step: int = 0) -> None:
         self.seed = seed
         self.positions = positions
+        self.step = step
 
     def uniform(self, *shape: int) -> Tensor:
         """(b, *shape) from 0 to 1."""

@@ -1,4 +1,4 @@
-"""All that training changes: the weights, their average, the optimiser's memory, and how far the run has come."""
+"""All that training changes: the weights, their averages, the optimiser's memory, and how far the run has come."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from safelight.errors import BadCheckpoint, BadInput
 from safelight.placement import placement_for
 from safelight.training.engine.average import WeightAverage
+from safelight.training.engine.blocks import compile_blocks, recompute_blocks
 from safelight.training.engine.checkpoint import (
     check_same_network,
     newest_whole,
@@ -24,7 +25,11 @@ from safelight.training.engine.checkpoint import (
     save_checkpoint,
     unpack,
 )
+from safelight.training.engine.optimiser import LAYING_OUT, optimiser_for
+from safelight.training.engine.processes import ALONE, Processes
 from safelight.training.engine.settings import LoopConfig
+from safelight.training.engine.shards import is_spread, laid_out_like
+from safelight.training.engine.spread import Lone, Spread
 from safelight.training.engine.terms import check_same_terms
 
 
@@ -54,6 +59,9 @@ class State:
     scaler: torch.amp.GradScaler  # does nothing but in fp16
     average: WeightAverage
     terms: Mapping[str, Any]
+    more_averages: Mapping[str, WeightAverage] = field(default_factory=dict)  # by their decay, as it is written
+    processes: Processes = ALONE
+    spread: Spread = field(default_factory=Lone)
     place: Place = field(default_factory=Place)
     saved: Place = field(default_factory=Place)
     whole: bool = True
@@ -66,49 +74,75 @@ class State:
         self.whole = True
 
     @contextmanager
-    def averaged(self) -> Iterator[None]:
-        """The network with its averaged weights, ready to be evaluated; afterwards it goes on learning."""
+    def averaged(self, average: WeightAverage) -> Iterator[None]:
+        """The network with averaged weights, ready to be evaluated; afterwards it goes on learning."""
         with self.changing():
-            self.average.swap()
+            average.swap()
         self.network.eval()
         try:
             yield
         finally:
             self.network.train()
             with self.changing():
-                self.average.swap()
+                average.swap()
+
+    def tensors(self) -> dict[str, Mapping[str, Tensor]]:
+        """What a checkpoint holds, by the prefix of its names."""
+        return {
+            "weights": dict(self.network.named_parameters()),
+            "average": self.average.averages,
+            **{f"average@{name}": average.averages for name, average in self.more_averages.items()},
+            "optimiser": optimiser_tensors(self.optimiser),
+        }
 
 
-def begin(network: nn.Module, config: LoopConfig, terms: Mapping[str, Any]) -> State:
-    """The state before the first step; raises BadInput for a device that this machine lacks."""
+def begin(
+    network: nn.Module,
+    config: LoopConfig,
+    terms: Mapping[str, Any],
+    processes: Processes = ALONE,
+    frozen: Sequence[nn.Module] = (),
+) -> State:
+    """The state before the first step; raises BadInput for a device or a package that this machine lacks.
+
+    frozen: networks that the loss passes through, and that do not learn.
+    """
     device = placement_for(config.device, None).device
-    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW(
-        network.parameters(),
-        lr=config.learning_rate,
-        betas=(0.9, config.beta2),
-        weight_decay=config.weight_decay,
-        fused=True,
+    spread = processes.spread(config)
+    layout = spread.memory_format if config.optimiser not in LAYING_OUT else torch.contiguous_format
+    network = network.to(device, memory_format=layout)  # type: ignore[call-overload]
+    for each in (network, *frozen):
+        if config.recompute:
+            recompute_blocks(each)
+        if config.compile:
+            compile_blocks(each)
+    spread.place(network)
+    return State(
+        network=network,
+        optimiser=optimiser_for(network, config),
+        scaler=torch.amp.GradScaler(device.type, enabled=config.precision == "fp16"),
+        average=WeightAverage(network, config.average_decay),
+        terms=terms,
+        more_averages={str(decay): WeightAverage(network, decay) for decay in config.more_averages},
+        processes=processes,
+        spread=spread,
     )
-    scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
-    return State(network, optimiser, scaler, WeightAverage(network, config.average_decay), terms)
 
 
 def save(state: State, folder: Path, keep: int) -> None:
     """Write a checkpoint of all of it into `folder`; raises BadInput for weights that are no longer worth keeping."""
-    weights = dict(state.network.named_parameters())
-    if not all(weight.isfinite().all() for weight in weights.values()):
+    parts = state.tensors()
+    if not state.spread.finite(parts["weights"]):
         raise BadInput(
             f"The weights after step {state.place.step} are not finite, so they are not saved; the checkpoint of "
             f"step {state.saved.step} is the last good one. Try a lower loop.learning_rate."
         )
-    tensors = (
-        pack("weights", weights)
-        | pack("average", state.average.averages)
-        | pack("optimiser", optimiser_tensors(state.optimiser))
-    )
+    tensors: dict[str, Tensor] = {}
+    for prefix, named in parts.items():
+        tensors |= pack(prefix, state.spread.whole(named))
     facts = {**dataclasses.asdict(state.place), "terms": dict(state.terms), "scaler": state.scaler.state_dict()}
-    save_checkpoint(folder, state.place.step, tensors, facts, keep=keep)
+    if state.processes.main:
+        save_checkpoint(folder, state.place.step, tensors, facts, keep=keep)
     state.saved = replace(state.place)
 
 
@@ -118,20 +152,22 @@ def resume(state: State, folder: Path, allowed: Sequence[str]) -> None:
     Raises BadCheckpoint where that is of another network or none is whole, BadInput where the run began under other
     terms, except for those `allowed`; `state` is then as it was.
     """
-    found = newest_whole(folder)
+    with state.processes.main_first():  # it sets damaged ones aside
+        found = newest_whole(folder)
     if found is None:
         return
     path, tensors, facts = found
     weights, average = unpack("weights", tensors), unpack("average", tensors)
-    for stored in (weights, average):
+    more = {name: unpack(f"average@{name}", tensors) or average for name in state.more_averages}  # or a new one
+    for stored in (weights, average, *more.values()):
         check_same_network(path, state.average.averages, stored)
     if not isinstance(facts.get("step"), int):
         raise BadCheckpoint(f"The checkpoint {str(path)!r} does not say after which step it was written.")
     check_same_terms(facts.get("terms", {}), state.terms, allowed, str(folder.parent))
-    with torch.no_grad():
-        for name, parameter in state.average.parameters.items():
-            parameter.copy_(weights[name])
-            state.average.averages[name].copy_(average[name])
+    copy_into(state.average.parameters, weights)
+    copy_into(state.average.averages, average)
+    for name, stored in more.items():
+        copy_into(state.more_averages[name].averages, stored)
     restore_optimiser(state.optimiser, unpack("optimiser", tensors))
     if facts.get("scaler"):
         state.scaler.load_state_dict(facts["scaler"])
@@ -139,3 +175,10 @@ def resume(state: State, folder: Path, allowed: Sequence[str]) -> None:
     known = {entry.name: facts[entry.name] for entry in dataclasses.fields(Place) if entry.name in facts}
     state.place = Place(**{"reported": facts["step"], **known})
     state.saved = replace(state.place)
+
+
+@torch.no_grad()
+def copy_into(present: Mapping[str, Tensor], stored: Mapping[str, Tensor]) -> None:
+    """Write whole tensors into those of the same names, wherever these lie."""
+    for name, tensor in present.items():
+        tensor.copy_(laid_out_like(tensor, stored[name]) if is_spread(tensor) else stored[name])

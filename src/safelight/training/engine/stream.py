@@ -1,4 +1,4 @@
-"""The endless shuffled sequence of training samples; place n in it follows from the seed and n alone.
+"""The endless sequence of training batches; what is at place n in it follows from the seed and n alone.
 
 Threads load ahead, not processes. What takes long (reading, decoding, resizing) leaves Python's lock; all threads share
 the task's one cache of pictures; and none of them is left over when a trainer is killed.
@@ -10,17 +10,16 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import islice
-from random import Random
 from typing import Any
 
-import numpy
 import torch
 from torch import Tensor
 from torch.utils.data import default_collate
 
 from safelight.training.engine.noise import SampleNoise
+from safelight.training.engine.processes import ALONE, Processes
+from safelight.training.engine.samples import Samples
 from safelight.training.engine.settings import LoopConfig
 from safelight.training.engine.task import Task
 
@@ -29,31 +28,36 @@ AHEAD = 2  # batches that each thread has loaded, or begun, before they are need
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples that pass through the network together, and the source of the random numbers drawn for each."""
+    """Samples that pass through the network together, and the source of the random numbers drawn for each.
+
+    bad: how many unreadable ones these replace.
+    """
 
     samples: Any
     noise: SampleNoise
+    bad: int = 0
 
 
-def batches(task: Task[Any], config: LoopConfig, first_step: int) -> Generator[Batch, None, None]:
-    """All batches from the step after `first_step` to the last, `accumulate` to a step, on the device of training."""
+def batches(
+    task: Task[Any], config: LoopConfig, first_step: int, processes: Processes = ALONE
+) -> Generator[Batch, None, None]:
+    """All batches from the step after `first_step` to the last, `accumulate` to a step, on the device of training.
+
+    Of each batch this process gets its own share.
+    """
     size = config.batch_size
     positions = range(first_step * config.accumulate * size, config.steps * config.accumulate * size)
+    samples = Samples(task, config)
 
     def load(start: int) -> Batch:
-        places = range(start, start + size)
-        samples = default_collate([sample_at(task, config.seed, place) for place in places])
-        return Batch(samples, SampleNoise(config.seed, places))
+        places = processes.share(range(start, start + size))
+        drawn = [samples.at(place) for place in places]
+        noise = SampleNoise(config.seed, places, step=start // (config.accumulate * size))
+        return Batch(default_collate([sample for sample, _ in drawn]), noise, sum(bad for _, bad in drawn))
 
     device = torch.device(config.device)
     for batch in in_order(load, positions[::size], config.workers):
-        yield Batch(_to(batch.samples, device), batch.noise)
-
-
-def sample_at(task: Task[Any], seed: int, position: int) -> Any:
-    """The sample at one position of the sequence; each epoch has an order of its own."""
-    epoch, place = divmod(position, task.size)
-    return task.sample(int(_order(seed, epoch, task.size)[place]), Random(f"{seed}/{position}"))
+        yield Batch(_to(batch.samples, device), batch.noise, batch.bad)
 
 
 def in_order(load: Callable[[int], Batch], places: Iterable[int], threads: int) -> Generator[Batch, None, None]:
@@ -70,11 +74,6 @@ def in_order(load: Callable[[int], Batch], places: Iterable[int], threads: int) 
             begun.extend(pool.submit(load, place) for place in islice(left, 1))
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-@lru_cache(maxsize=2)
-def _order(seed: int, epoch: int, size: int) -> numpy.ndarray:
-    return numpy.random.default_rng([seed, epoch]).permutation(size)
 
 
 def _to(batch: Any, device: torch.device) -> Any:

@@ -15,7 +15,12 @@ Batch = TypeVar("Batch", contravariant=True)
 
 
 class Task(Protocol[Batch]):
-    """One stage of training. The loop knows nothing else of it."""
+    """One stage of training. The loop knows nothing else of it, but for two attributes that a task may have beside.
+
+    buckets: a sequence with the bucket of each sample; every batch then has samples of one bucket alone, as pictures of
+    several shapes need. frozen: a sequence of networks that the loss passes through and that do not learn, for
+    `loop.recompute` and `loop.compile`, which `network` gets anyway.
+    """
 
     @property
     def network(self) -> nn.Module:
@@ -35,16 +40,22 @@ class Task(Protocol[Batch]):
     def sample(self, index: int, random: Random) -> Any:
         """One training sample, with its random choices (crop, caption, background) drawn from `random`.
 
-        Several threads may call it at once.
+        Several threads may call it at once. Raises BadSample for one that cannot be read; another takes its place.
         """
         ...
 
     def loss(self, batch: Batch, noise: SampleNoise) -> dict[str, Tensor]:
-        """Scalars by name, means over the samples; the one called `loss` is minimised."""
+        """Scalars by name, means over the samples; the one called `loss` is minimised.
+
+        Of several processes each has a part of the batch; a loss that compares samples needs `gathering.gathered`.
+        """
         ...
 
     def evaluate(self) -> dict[str, float]:
-        """Figures of the network on held-out data, on fixed noise; none where nothing is held out."""
+        """Figures of the network on held-out data, on fixed noise; none where nothing is held out.
+
+        Of several processes each evaluates, so that none waits; the main one's figures count.
+        """
         ...
 
     def sheet(self) -> Image.Image | None:
