@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -15,21 +16,12 @@ from safelight.autoencoder import DiagonalGaussian
 from safelight.data.collection import Record
 from safelight.errors import BadInput
 from safelight.images import to_tensor
-from safelight.training.autoencoder.task import psnr, reconstruction_loss
+from safelight.training.autoencoder.reconstruction import reconstruction_loss
+from safelight.training.autoencoder.settings import AutoencoderLossConfig
+from safelight.training.autoencoder.task import AutoencoderTask, new_autoencoder
 from safelight.weights import load_autoencoder
 from tests.data.shapes import SIDE, draw, png, records
-from tests.training.overfitting import losses_of_one_batch
-from tests.training.tiny_tasks import autoencoder_task
-
-
-def test_psnr_is_that_of_eight_bit_pictures() -> None:
-    picture = torch.randint(0, 256, (2, 3, 8, 8), generator=Generator().manual_seed(0))
-    other = (picture + torch.tensor([1, 10])[:, None, None, None]).where(picture < 240, picture)
-    error = (picture - other).float().square().flatten(1).mean(1)
-    expected = [10 * math.log10(255**2 / value) for value in error.tolist()]
-    assert psnr(other / 127.5 - 1, picture / 127.5 - 1).tolist() == pytest.approx(expected, rel=1e-4)
-    nearly = picture / 127.5 - 1 + 0.003  # less than half a step of eight bits
-    assert psnr(nearly, picture / 127.5 - 1).min() > 100
+from tests.training.tiny_tasks import AUTOENCODER, autoencoder_task
 
 
 def test_the_divergence_is_that_of_torch() -> None:
@@ -41,16 +33,14 @@ def test_the_divergence_is_that_of_torch() -> None:
 def test_the_reconstruction_loss_by_hand() -> None:
     image = torch.zeros(1, 3, 2, 2)
     shifted = torch.full_like(image, 0.5)
-    assert reconstruction_loss(shifted, image, square_weight=2.0, edge_weight=9.0).item() == pytest.approx(1.0)
+    weights = {"absolute_weight": 1.0, "square_weight": 2.0, "edge_weight": 9.0}
+    assert reconstruction_loss(shifted, image, **weights).item() == pytest.approx(1.0)
     striped = image.clone()
     striped[..., 1] = 1.0  # half the pixels wrong by 1, every horizontal edge by 1, no vertical one
-    assert reconstruction_loss(striped, image, square_weight=2.0, edge_weight=9.0).item() == pytest.approx(10.5)
-    assert reconstruction_loss(image, image, square_weight=2.0, edge_weight=9.0).item() == 0
-
-
-def test_it_overfits_one_batch(tmp_path: Path) -> None:
-    losses = losses_of_one_batch(autoencoder_task(tmp_path), range(4), steps=150, rate=1e-2)
-    assert losses[-1] < losses[0] / 5
+    assert reconstruction_loss(striped, image, **weights).item() == pytest.approx(10.5)
+    assert reconstruction_loss(image, image, **weights).item() == 0
+    weights = {"absolute_weight": 3.0, "square_weight": 0.0, "edge_weight": 0.0}
+    assert reconstruction_loss(shifted, image, **weights).item() == pytest.approx(1.5)
 
 
 def test_it_is_shown_crops_over_any_colour(tmp_path: Path) -> None:
@@ -92,8 +82,21 @@ def test_the_latents_that_it_leaves_have_unit_variance(tmp_path: Path) -> None:
 def test_figures_and_sheet_are_of_held_out_pictures(tmp_path: Path) -> None:
     task = autoencoder_task(tmp_path)
     with torch.no_grad():
-        assert set(task.evaluate()) == {"psnr_illustration"}
+        assert set(task.evaluate()) == {"psnr_illustration", "ssim_illustration"}
         assert task.sheet().size == (2 * SIDE, 2 * SIDE)
+
+
+def test_pictures_that_cannot_be_read_are_left_out_of_figures(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    broken = Record("!broken", (), {"split": "val", "style": "drawing"}, lambda: b"no picture")
+    task, whole = autoencoder_task(tmp_path, [broken, *records("none")]), autoencoder_task(tmp_path)
+    with torch.no_grad():
+        assert task.evaluate() == whole.evaluate()
+    task.export(tmp_path)
+    assert [record.message.count("'!broken'") for record in caplog.records] == [1]
+    alone = autoencoder_task(tmp_path, [broken, *(record for record in records() if record.split == "train")])
+    assert alone.evaluate() == {}
+    alone.export(tmp_path)
+    assert math.isfinite(load_autoencoder(tmp_path / "vae").config.scale)
 
 
 def test_nothing_need_be_held_out(tmp_path: Path) -> None:
@@ -108,3 +111,19 @@ def test_nothing_need_be_held_out(tmp_path: Path) -> None:
 def test_something_must_be_left_to_train_on(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="None of the 2 samples is for training"):
         autoencoder_task(tmp_path, [record for record in records() if record.split == "val"])
+
+
+def test_most_codes_are_in_use_from_the_start(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    settings = AutoencoderLossConfig(size=SIDE, crop=SIDE // 2)
+    codes = replace(AUTOENCODER, codes=32)
+    broken = Record("broken", (), {"split": "train"}, lambda: b"no picture")
+    task = AutoencoderTask(codes, settings, [*records("none"), broken])
+    torch.manual_seed(0)
+    usual = new_autoencoder(codes)
+    used = []
+    for network in (task.autoencoder, usual):
+        task.autoencoder = network
+        with torch.no_grad():
+            used.append(task.evaluate()["codes_used"])
+    assert used[0] > 2 * used[1]

@@ -1,68 +1,70 @@
 """Stage one: an autoencoder learns to give pictures back (Rombach et al. 2022, section 3.1).
 
-The loss is the absolute and squared error of the pixels, the absolute error of their differences to neighbours (edges),
-and a lightly weighted divergence of the latents from the standard normal distribution.
+The loss is the error of the pixels and of their differences to neighbours (`reconstruction`), what the eye sees beyond
+that (`perceptual`), what the latent costs (`coding`), and the contest with a discriminator (`contest`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from contextlib import suppress
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from random import Random
 
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
-from safelight.autoencoder import Autoencoder, Distribution, Point
+from safelight.autoencoder import Autoencoder, Codebook
 from safelight.configs import AutoencoderConfig
 from safelight.data.backdrop import on_colour, on_random_colour, to_square
-from safelight.data.collection import Record, fingerprint, split_up
+from safelight.data.collection import BadSample, Record, fingerprint, split_up
+from safelight.evaluation.features import open_features
 from safelight.images import to_picture, to_tensor
+from safelight.training.autoencoder.coding import begin_among_latents, coded
+from safelight.training.autoencoder.contest import contest
+from safelight.training.autoencoder.discriminator import Discriminator
+from safelight.training.autoencoder.figures import reconstruction_figures
+from safelight.training.autoencoder.perceptual import PERCEPTUAL
+from safelight.training.autoencoder.pictures import EVALUATED, by_kind, judged, readable
+from safelight.training.autoencoder.reconstruction import reconstruction_loss
 from safelight.training.autoencoder.settings import AutoencoderLossConfig
 from safelight.training.engine.noise import SampleNoise
 from safelight.weights import save_autoencoder
+from safelight.weights.empty import without_weights
 
-EVALUATED = {"photo": 48, "illustration": 96}  # held-out pictures at most, of each kind
 SHOWN = 6  # of each kind, on a sheet
 FIRST_LOG_VARIANCE = -5.0  # latents start nearly free of noise: from 0 the first thousand steps go into getting there
 
 
-def edges(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Differences to the right and to the lower neighbour: (b, c, h, w - 1) and (b, c, h - 1, w)."""
-    return image[..., :, 1:] - image[..., :, :-1], image[..., 1:, :] - image[..., :-1, :]
-
-
-def reconstruction_loss(reconstruction: Tensor, image: Tensor, *, square_weight: float, edge_weight: float) -> Tensor:
-    """Mean absolute and, weighted, squared error of pixels and absolute error of edges; both images (b, 3, h, w)."""
-    difference = reconstruction - image
-    error = difference.abs().mean() + square_weight * difference.square().mean()
-    for ours, theirs in zip(edges(reconstruction), edges(image), strict=True):
-        error = error + edge_weight * (ours - theirs).abs().mean()
-    return error
-
-
-def psnr(reconstruction: Tensor, image: Tensor) -> Tensor:
-    """(b,) peak signal-to-noise ratio in decibels, of images (b, 3, h, w) in [-1, 1] after rounding to 8 bits."""
-    rounded = ((reconstruction.float().clamp(-1, 1) + 1) * 127.5).round() / 127.5 - 1
-    return -10 * torch.log10((rounded - image).square().flatten(1).mean(1).clamp_min(1e-10) / 4)
-
-
 class AutoencoderTask:
-    """The autoencoder with its pictures; see `training.task.Task`."""
+    """The autoencoder with its pictures, and the discriminator where there is one; see `engine.task.Task`."""
 
     def __init__(self, config: AutoencoderConfig, loss: AutoencoderLossConfig, records: list[Record]) -> None:
-        training, held_out = split_up(records)
-        self.network = new_autoencoder(config)
+        self.training, self.kept_back = split_up(records)
         self.settings = loss
-        self.size = len(training)
-        self.fingerprint = fingerprint(training)
-        self.kinds = [kind for kind in reversed(by_kind(training).values()) if kind]  # drawings, then photos
-        mixed = sorted(held_out, key=lambda record: record.key[::-1])  # all sources mixed
-        self.held_out = {kind: found[: EVALUATED[kind]] for kind, found in by_kind(mixed).items()}
-        # What sheets show and the latents' scale is measured on: training pictures only where nothing is held out.
-        self.examples = self.held_out if held_out else {"any": training[: EVALUATED["illustration"]]}
+        self.perceptual = PERCEPTUAL[loss.perceptual](loss)
+        self.judge = open_features(loss.judge, torch.device("cpu")) if loss.judge else None
+        self.autoencoder = new_autoencoder(config)
+        self.discriminator = Discriminator(loss.discriminator) if loss.discriminator.weight else None
+        self.network = all_that_learns(self.autoencoder, self.discriminator)
+        self.size = len(self.training)
+        self.fingerprint = fingerprint(self.training)
+        self.kinds = [kind for kind in reversed(by_kind(self.training).values()) if kind]  # drawings, then photos
+        if self.autoencoder.codebook is not None:
+            self._begin_codebook(self.autoencoder.codebook)
+
+    @cached_property
+    def held_out(self) -> dict[str, list[Record]]:
+        """The pictures that figures are of, by kind."""
+        return judged(self.kept_back)
+
+    @cached_property
+    def examples(self) -> dict[str, list[Record]]:
+        """What sheets show and the latents' scale is measured on: training pictures only where none is held out."""
+        return self.held_out or {"any": readable(self.training, EVALUATED["illustration"])}
 
     def sample(self, index: int, random: Random) -> Tensor:
         """A random crop (3, crop, crop) in [-1, 1]."""
@@ -75,49 +77,75 @@ class AutoencoderTask:
         return tensor.flip(-1) if random.random() < 0.5 else tensor
 
     def loss(self, batch: Tensor, noise: SampleNoise) -> dict[str, Tensor]:
-        """Images (b, 3, h, w) -> the terms of the loss."""
+        """Images (b, 3, h, w) -> the terms of the loss; those of the discriminator once it has begun."""
+        settings = self.settings
         batch = batch.contiguous(memory_format=torch.channels_last)
-        distribution = self.network.encode(batch)
-        reconstruction = self.network.decode(drawn(distribution, noise)).float()
+        back = coded(self.autoencoder, batch, noise, settings)
         error = reconstruction_loss(
-            reconstruction,
+            back.reconstruction,
             batch,
-            square_weight=self.settings.square_weight,
-            edge_weight=self.settings.edge_weight,
+            absolute_weight=settings.absolute_weight,
+            square_weight=settings.square_weight,
+            edge_weight=settings.edge_weight,
         )
-        divergence = distribution.kl().float().mean()
-        return {"loss": error + self.settings.kl_weight * divergence, "reconstruction": error, "kl": divergence}
+        figures = {"reconstruction": error}
+        if settings.perceptual != "none":
+            figures["perceptual"] = self.perceptual(back.reconstruction, batch)
+            error = error + settings.perceptual_weight * figures["perceptual"]
+        total = error + back.cost
+        if self.discriminator is not None and noise.step >= settings.discriminator.start:
+            against = contest(
+                self.discriminator,
+                settings.discriminator,
+                image=batch,
+                reconstruction=back.reconstruction,
+                error=error,
+                last_layer=self.autoencoder.decoder.conv_out.weight,
+            )
+            total, figures = total + against.loss, figures | against.figures
+        return {"loss": total, **figures, **back.figures}
 
     def evaluate(self) -> dict[str, float]:
-        """PSNR of whole held-out pictures on white, illustrations and photos apart."""
-        figures = {}
-        for kind, records in self.held_out.items():
-            if records:
-                values = [psnr(self.network(image), image) for image in map(self._whole, records)]
-                figures[f"psnr_{kind}"] = float(torch.cat(values).mean())
-        return figures
+        """Figures of whole held-out pictures on white, illustrations and photos apart."""
+        pictures = {kind: map(self._whole, records) for kind, records in self.held_out.items()}
+        return reconstruction_figures(self.autoencoder, pictures, self.judge)
 
     def sheet(self) -> Image.Image:
         """Pictures above, their reconstructions below."""
         images = [self._whole(record) for records in self.examples.values() for record in records[:SHOWN]]
-        both = [torch.cat([image, self.network(image).float()], dim=2) for image in images]
+        both = [torch.cat([image, self.autoencoder(image).float()], dim=2) for image in images]
         return to_picture(torch.cat(both, dim=3)[0])
 
     def export(self, folder: Path) -> None:
         """Write the autoencoder, with its latents brought to unit variance, into `folder/vae`."""
-        self.network.config = replace(self.network.config, scale=self._scale())
-        save_autoencoder(folder / "vae", self.network)
+        with without_weights():
+            left = Autoencoder(self.autoencoder.config)
+        # The same weights in modules of their own: those that several processes share cannot be run here.
+        left.load_state_dict(dict(self.autoencoder.named_parameters()), assign=True)
+        left.config = replace(left.config, scale=self._scale(left))
+        save_autoencoder(folder / "vae", left)
 
     @torch.no_grad()
-    def _scale(self) -> float:
+    def _scale(self, autoencoder: Autoencoder) -> float:
         """One over the standard deviation of the examples' latents (Rombach et al. 2022, appendix G)."""
         records = [record for records in self.examples.values() for record in records]
-        latents = [self.network.encode(self._whole(record)).mean.flatten() for record in records]
+        latents = [autoencoder.encode(self._whole(record)).mean.flatten() for record in records]
         return round(float(1 / torch.cat(latents).std().clamp_min(1e-4)), 5)
+
+    def _begin_codebook(self, codebook: Codebook) -> None:
+        """From crops that together have as many positions in their latents as there are entries."""
+        positions = (self.settings.crop // self.autoencoder.config.factor) ** 2
+        crops = []
+        for number in range(math.ceil(self.autoencoder.config.codes / positions)):
+            random = Random(f"codebook/{number}")
+            with suppress(BadSample):  # the loop meets those again, and counts and tells them
+                crops.append(self.sample(random.randrange(self.size), random))
+        if crops:
+            begin_among_latents(self.autoencoder, codebook, torch.stack(crops))
 
     def _whole(self, record: Record) -> Tensor:
         picture = on_colour(to_square(record.picture(), self.settings.size), (255, 255, 255))
-        device = next(self.network.parameters()).device
+        device = next(self.autoencoder.parameters()).device
         return to_tensor(picture)[None].to(device, memory_format=torch.channels_last)
 
 
@@ -130,17 +158,8 @@ def new_autoencoder(config: AutoencoderConfig) -> Autoencoder:
     return network
 
 
-def drawn(distribution: Distribution, noise: SampleNoise) -> Tensor:
-    """A latent (b, c, h, w) from each picture's distribution, each with noise of its own."""
-    if isinstance(distribution, Point):
-        return distribution.mean
-    standard = noise.normal(*distribution.mean.shape[1:]).to(distribution.mean)
-    return distribution.mean + torch.exp(0.5 * distribution.log_variance) * standard
-
-
-def by_kind(records: Sequence[Record]) -> dict[str, list[Record]]:
-    """Photos and illustrations apart: the field `style` says which is a photo."""
-    kinds: dict[str, list[Record]] = {"photo": [], "illustration": []}
-    for record in records:
-        kinds["photo" if record.fields.get("style") == "photo" else "illustration"].append(record)
-    return kinds
+def all_that_learns(autoencoder: Autoencoder, discriminator: Discriminator | None) -> nn.Module:
+    """Both in one network; an autoencoder that learns alone keeps the names of its weights in checkpoints."""
+    if discriminator is None:
+        return autoencoder
+    return nn.ModuleDict({"autoencoder": autoencoder, "discriminator": discriminator})
