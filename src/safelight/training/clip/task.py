@@ -17,36 +17,35 @@ from torch import Tensor
 from torch.nn import functional
 
 from safelight.configs import ImageEncoderConfig, TextEncoderConfig
-from safelight.data.backdrop import COLOURS, is_cut_out, on_colour, to_square, with_background
+from safelight.data.backdrop import COLOURS, is_cut_out, on_colour, with_background
+from safelight.data.captions import CaptionSettings, choose, names_a_side
 from safelight.data.collection import Record, check_captions, fingerprint, split_up
 from safelight.images import to_tensor
-from safelight.text import CLIP, Tokenizer
-from safelight.training.clip.settings import ClipDataConfig
+from safelight.text import Tokenizer
+from safelight.training.clip.chunks import in_chunks
+from safelight.training.clip.contrast import CONTRASTS, plain
+from safelight.training.clip.figures import ranking, retrieval, said
+from safelight.training.clip.settings import ClipDataConfig, ClipLossConfig
 from safelight.training.engine.checkpoint import checkpoints
+from safelight.training.engine.gathering import gathered
 from safelight.training.engine.noise import SampleNoise
+from safelight.training.engine.processes import is_main
+from safelight.training.picture_cache import PictureCache
 from safelight.weights import save_clip
 from safelight.weights.whole_folder import whole_folder
 
-LARGEST_SCALE = 100.0  # Radford et al. 2021, section 2.5: keeps the loss from running away
 HELD_OUT = 400
-KEPT_PICTURES = 50_000  # decoded, 64 kB each at 128 x 128
 AT_ONCE = {"pictures": 64, "texts": 256}  # in an evaluation
 BACKGROUND_COUNT = 20  # how often the tokenizer is shown each background's words
 
 
-def contrastive_loss(images: Tensor, texts: Tensor, log_scale: Tensor) -> Tensor:
-    """Symmetric cross-entropy over all pairs of a batch (Radford et al. 2021, figure 3).
-
-    images, texts: (b, d) of length 1, row i of both belonging together. Returns a scalar.
-    """
-    logits = log_scale.exp().clamp(max=LARGEST_SCALE) * images @ texts.T
-    own = torch.arange(len(logits), device=logits.device)
-    return (functional.cross_entropy(logits, own) + functional.cross_entropy(logits.T, own)) / 2
-
-
 def tokenizer_of_run(folder: Path, records: Sequence[Record], data: ClipDataConfig, *, length: int) -> Tokenizer:
-    """The tokenizer that a run has begun with; a new run learns one from the training captions and keeps it."""
-    if checkpoints(folder / "checkpoints") and (folder / "tokenizer").exists():
+    """The tokenizer that a run has begun with; a new run learns one from the training captions and keeps it.
+
+    Of several processes, the main one does; see `Processes.main_first`.
+    """
+    begun = bool(checkpoints(folder / "checkpoints")) or not is_main()
+    if begun and (folder / "tokenizer").exists():
         return Tokenizer.load(folder / "tokenizer")
     check_captions(records)
     training, _ = split_up(records)
@@ -58,36 +57,45 @@ def tokenizer_of_run(folder: Path, records: Sequence[Record], data: ClipDataConf
 
 
 class ClipTask:
-    """CLIP with its captioned pictures; see `training.task.Task`. The tokenizer decides the size of the vocabulary."""
+    """CLIP with its captioned pictures; see `training.engine.task.Task`. The tokenizer gives the vocabulary's size."""
 
     def __init__(
         self,
         text: TextEncoderConfig,
         image: ImageEncoderConfig,
         data: ClipDataConfig,
-        records: list[Record],
+        loss: ClipLossConfig,
+        records: Sequence[Record],
         tokenizer: Tokenizer,
     ) -> None:
         check_captions(records)
         training, held_out = split_up(records)
         self.data = data
+        self.settings = loss
+        self.captions = CaptionSettings(
+            first_share=data.first_caption_share,
+            dropout=0,
+            shuffle_share=data.shuffle_share,
+            keep_tags=data.keep_tags,
+            tag_dropout=data.tag_dropout,
+        )
         self.tokenizer = tokenizer
-        self.network = CLIP(replace(text, vocabulary=len(tokenizer.vocabulary)), image)
+        self.network = CONTRASTS[loss.kind](replace(text, vocabulary=len(tokenizer.vocabulary)), image)
         self.size = len(training)
         self.fingerprint = fingerprint(training)
         self.pictures = PictureCache(training, image.size)
         self.held_out = PictureCache(held_out[:HELD_OUT], image.size)
-        self.concepts = sorted({str(record.fields["concept"]) for record in records if "concept" in record.fields})
+        self.names = {name: values for name in data.zero_shot if len(values := values_of(records, name)) > 1}
 
     def sample(self, index: int, random: Random) -> dict[str, Any]:
         """A picture (3, size, size) in [-1, 1], with the token ids of one of its captions."""
         picture = self.pictures[index]
-        caption = random.choice(self.pictures.records[index].captions)
+        caption = choose(self.pictures.records[index].captions, self.captions, random)
         colour = "white"
         if is_cut_out(picture) and random.random() >= self.data.white_share:
             colour = random.choice(list(COLOURS))
             caption = with_background(caption, colour)
-        image = to_tensor(on_colour(picture, COLOURS[colour]))
+        image = to_tensor(on_colour(cropped(picture, self.data.least_crop, random), COLOURS[colour]))
         if random.random() < self.data.flip_share and not names_a_side(caption):
             image = image.flip(-1)
         tokens = self.tokenizer([caption])
@@ -96,24 +104,30 @@ class ClipTask:
     def loss(self, batch: dict[str, Tensor], noise: SampleNoise) -> dict[str, Tensor]:
         """The contrastive loss of a batch; its texts are cut to the longest, for later positions change nothing."""
         longest = int(batch["end"].max()) + 1
-        texts = self.network.embed_text(batch["ids"][:, :longest], batch["end"])
-        images = self.network.embed_image(batch["image"])
-        loss = contrastive_loss(images.float(), texts.float(), self.network.log_scale)
-        return {"loss": loss, "scale": self.network.log_scale.exp()}
+        at_once = self.settings.at_once
+        texts = in_chunks(self.network.embed_text, at_once, batch["ids"][:, :longest], batch["end"])
+        images = in_chunks(self.network.embed_image, at_once, batch["image"])
+        return self.network.contrast(*map(gathered, (images.float(), texts.float(), batch["ids"])))
 
     def evaluate(self) -> dict[str, float]:
-        """Retrieval among the held-out pairs, and the share of held-out pictures whose concept ranks first."""
-        records = self.held_out.records
-        if not records:
+        """Retrieval among the held-out pairs, and how often the right value of a field ranks first, asked in words.
+
+        Held-out pictures are asked for by their first captions, each of which counts once.
+        """
+        shown = [row for row in range(len(self.held_out)) if self.held_out.can_be_read(row)]
+        if not shown:
             return {}
-        images = self._embed_pictures()
-        own = torch.arange(len(records), device=images.device)
-        figures = ranking("retrieval", images @ self._embed_texts([record.captions[0] for record in records]).T, own)
-        named = [row for row, record in enumerate(records) if "concept" in record.fields]
-        if named:
-            places = [self.concepts.index(str(records[row].fields["concept"])) for row in named]
-            scores = images[named] @ self._embed_texts(self.concepts).T
-            figures |= ranking("concept", scores, torch.tensor(places, device=images.device))
+        records = [self.held_out.records[row] for row in shown]
+        images = self._embed_pictures(shown)
+        captions = list(dict.fromkeys(record.captions[0] for record in records))
+        own = images.new_tensor([captions.index(record.captions[0]) for record in records])
+        figures = retrieval(images @ self._embed_texts(captions).T, own)
+        for name, values in self.names.items():
+            asked = [row for row, record in enumerate(records) if name in record.fields]
+            if asked:
+                right = torch.tensor([[str(records[row].fields[name]) == value for value in values] for row in asked])
+                scores = images[asked] @ self._embed_names(values, self.data.zero_shot[name]).T
+                figures |= ranking(name, scores, right.to(scores.device))
         return figures
 
     def sheet(self) -> Image.Image | None:
@@ -125,14 +139,15 @@ class ClipTask:
         if not (folder / "tokenizer").exists():  # most runs have written it before their first step, and go on with it
             with whole_folder(folder / "tokenizer", mark="vocab.json") as partial:
                 self.tokenizer.save(partial)
-        save_clip(folder / "clip", self.network)
+        save_clip(folder / "clip", plain(self.network))
 
-    def _embed_pictures(self) -> Tensor:
-        """All held-out pictures, on white: (n, d)."""
+    def _embed_pictures(self, shown: Sequence[int]) -> Tensor:
+        """These held-out pictures, on white: (n, d)."""
         device = self.network.log_scale.device
         rows = []
-        for part in torch.arange(len(self.held_out.records)).split(AT_ONCE["pictures"]):
-            pictures = [to_tensor(on_colour(self.held_out[i], COLOURS["white"])) for i in part.tolist()]
+        for start in range(0, len(shown), AT_ONCE["pictures"]):
+            part = shown[start : start + AT_ONCE["pictures"]]
+            pictures = [to_tensor(on_colour(self.held_out[row], COLOURS["white"])) for row in part]
             rows.append(self.network.embed_image(torch.stack(pictures).to(device)).float())
         return torch.cat(rows)
 
@@ -146,31 +161,21 @@ class ClipTask:
             rows.append(self.network.embed_text(tokens.ids[:, :longest].to(device), tokens.end.to(device)).float())
         return torch.cat(rows)
 
+    def _embed_names(self, names: Sequence[str], sentences: Sequence[str]) -> Tensor:
+        """Each name: (n, d), the mean of the sentences in which it is said (Radford et al. 2021, section 3.1.4)."""
+        texts = torch.stack([self._embed_texts([said(each, name) for name in names]) for each in sentences])
+        return functional.normalize(texts.mean(dim=0), dim=-1)
 
-class PictureCache:
-    """Pictures at one size, as RGBA, decoded once and kept, as far as memory should go."""
 
-    def __init__(self, records: Sequence[Record], size: int) -> None:
-        self.records = records
-        self.size = size
-        self.kept: dict[int, Image.Image] = {}
+def values_of(records: Sequence[Record], name: str) -> list[str]:
+    """All values that a field has, sorted."""
+    return sorted({str(record.fields[name]) for record in records if name in record.fields})
 
-    def __getitem__(self, index: int) -> Image.Image:
-        if index in self.kept:
-            return self.kept[index]
-        picture = to_square(self.records[index].picture(), self.size)
-        if len(self.kept) < KEPT_PICTURES:
-            self.kept[index] = picture
+
+def cropped(picture: Image.Image, least: float, random: Random) -> Image.Image:
+    """A random square of a square picture, of at least that share of its area, at the size of the whole."""
+    side = picture.width * random.uniform(least, 1) ** 0.5
+    left, top = (random.uniform(0, picture.width - side) for _ in range(2))
+    if side == picture.width:
         return picture
-
-
-def ranking(name: str, scores: Tensor, right: Tensor) -> dict[str, float]:
-    """Share of rows of `scores` (b, n) whose `right` (b,) column stands first, and among the first five."""
-    best = scores.topk(min(5, scores.shape[1]), dim=1).indices
-    hits = best == right[:, None]
-    return {f"{name}_first": float(hits[:, 0].float().mean()), f"{name}_first5": float(hits.any(dim=1).float().mean())}
-
-
-def names_a_side(caption: str) -> bool:
-    """Whether a caption would be false of the mirrored picture."""
-    return bool({"left", "right", "lefthand", "righthand"} & set(caption.lower().replace("-", " ").split()))
+    return picture.resize(picture.size, Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
