@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-from torch.nn import functional
-
+from safelight.conditioning.depth_map import beside_depth
 from safelight.diffusion.conditioning import Conditioning
 from safelight.diffusion.denoiser import Network
 from safelight.diffusion.guidance import guided
@@ -18,20 +16,9 @@ from safelight.tasks.text import contexts
 def from_depth(networks: Networks, run: Run, drawing: Drawing) -> Network:
     """The depth map, brought to the latent's size and to [-1, 1], is joined to the latent."""
     factor = networks.autoencoder.config.factor
-    depth = functional.interpolate(
-        grey_to_tensor(run.maps["depth_map"])[None],
-        size=(run.height // factor, run.width // factor),
-        mode="bicubic",
-        align_corners=False,
-    )
-    beside = _stretched(depth).to(networks.placement.device)
+    depth = grey_to_tensor(run.maps["depth_map"])[None]
+    beside = beside_depth(depth, run.height // factor, run.width // factor).to(networks.placement.device)
     along, without = (
         Conditioning(context=context, beside=beside) for context in contexts(networks, run, drawing.prompt)
     )
     return guided(networks.predict, along, without, run.request.guidance_scale, run.request.guidance_rescale)
-
-
-def _stretched(depth: Tensor) -> Tensor:
-    """To [-1, 1]; a flat map to 0."""
-    low, high = depth.min(), depth.max()
-    return 2 * (depth - low) / (high - low) - 1 if high > low else depth * 0

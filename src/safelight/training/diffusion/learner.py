@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from safelight.diffusion.conditioning import Conditioning
+from safelight.text import BertEncoder
 from safelight.training.diffusion.texts import TextCache
 from safelight.weights import Parts, save_folder
 
@@ -41,11 +42,11 @@ class Learner(Protocol):
 
 
 class WholeUNet:
-    """All weights of the UNet learn; text encoder and autoencoder are frozen."""
+    """All weights of the UNet learn, and with them what shows it a class, a map or boxes; all else is frozen."""
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
-        self.network: nn.Module = parts.unet
+        self.network: nn.Module = learning_together(parts)
         self.read = TextCache(*parts.reader) if parts.tokenizer is not None else reads_nothing
 
     def predict(self, latent: Tensor, timestep: Tensor, shown: Conditioning) -> Tensor:
@@ -55,6 +56,19 @@ class WholeUNet:
     def export(self, folder: Path) -> None:
         """Write the whole model into `folder/model`, in the diffusers layout."""
         save_folder(folder / "model", self.parts)
+
+
+def learning_together(parts: Parts) -> nn.Module:
+    """The UNet, or where something without a training of its own shows it things, both by their names in `Parts`."""
+    found: dict[str, nn.Module] = {}
+    if parts.class_embedder is not None:
+        found["class_embedder"] = parts.class_embedder
+    if parts.rescaler is not None:
+        found["rescaler"] = parts.rescaler
+    if isinstance(parts.text_encoder, BertEncoder) and parts.tokenizer is None:
+        parts.text_encoder.logits.requires_grad_(False)  # read by nobody, so that nothing can teach it
+        found["text_encoder"] = parts.text_encoder
+    return nn.ModuleDict({"unet": parts.unet, **found}) if found else parts.unet
 
 
 def reads_nothing(captions: Sequence[str]) -> Tensor:

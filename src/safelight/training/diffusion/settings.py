@@ -3,24 +3,68 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from safelight.data.backdrop import COLOURS
 from safelight.errors import BadInput, unknown_name
 from safelight.training.bounds import check_bounds
+
+# What a new model draws from: all of configs.TaskName but variation, which needs the statistics of an image encoder.
+Kind = Literal[
+    "text",
+    "unconditional",
+    "class",
+    "layout",
+    "semantic",
+    "inpainting",
+    "filling",
+    "instruction",
+    "depth",
+    "upscaling",
+    "restoration",
+]
+READING: tuple[Kind, ...] = ("text", "inpainting", "instruction", "depth", "upscaling")  # those that read text
+ON_PIXELS: tuple[Kind, ...] = ("text", "unconditional", "class", "layout")  # those that do without an autoencoder
 
 
 @dataclass(frozen=True, kw_only=True)
 class DiffusionDataConfig:
     """What the UNet is shown."""
 
+    kind: Kind = "text"  # what a new model draws from; one that learns on has its own
+    space: Literal["latents", "pixels"] = "latents"  # where diffusion works; on pixels there is no autoencoder
+    label_field: str = "class"  # of the samples: it holds the class, a number or a word
     colours: tuple[str, ...] = ("white",)  # backgrounds that cut-out pictures are laid over; the first is the usual one
     white_share: float = 0.4  # of the samples of a picture with several backgrounds that show the usual one
     first_caption_share: float = 0.0  # of the samples, which get their first caption; the others get any
+    caption: str = ""  # of pictures that have none, such as "a sks dog"; empty means that each must have its own
     caption_dropout: float = 0.1  # share of samples without a caption: what guidance compares with
+    shuffle_share: float = 0.0  # of the samples, whose captions are lists of tags and are shuffled at the commas
+    keep_tags: int = 1  # tags at the beginning that stay where they are
+    tag_dropout: float = 0.0  # share of the other tags that are left out
     prompts: tuple[str, ...] = ()  # of the sample sheet
+    drawn: int = 4  # held-out samples on the sheet of a model that draws from more than a prompt
+    flip: bool = False  # see each picture in a mirror too, unless a caption names a side
+    cuts: int = 1  # places, from end to end, at which a picture of another shape is cut; 1 is its middle
+    shapes: Literal["square", "buckets"] = "square"  # of the pictures: all alike, or each the nearest of several
+    bucket_step: int = 64  # sides of the buckets are multiples of so many pixels
+    longest: int = 0  # side of a bucket, in pixels; 0 is twice the square's
+    keep_texts: bool = False  # keep what the text encoder makes of the captions in a file, and not only in memory
 
     def __post_init__(self) -> None:
         check_bounds("data", self, 0, 1, "white_share", "first_caption_share", "caption_dropout")
+        check_bounds("data", self, 0, 1, "shuffle_share", "tag_dropout")
+        check_bounds("data", self, 0, float("inf"), "keep_tags")
+        check_bounds("data", self, 1, 16, "cuts")
+        check_bounds("data", self, 0, 64, "drawn")
+        check_bounds("data", self, 8, 1024, "bucket_step")
+        check_bounds("data", self, 0, float("inf"), "longest")
+        if self.kind == "instruction":  # three shares of that size: no text, no picture, neither
+            check_bounds("data", self, 0, 1 / 3, "caption_dropout")
+        if self.space == "pixels" and self.kind not in ON_PIXELS:
+            raise BadInput(
+                f'data.space is "pixels" and data.kind {self.kind!r}; allowed on pixels: {", ".join(ON_PIXELS)}.'
+            )
         if not self.colours:
             raise BadInput(f"data.colours is empty; give at least one of {', '.join(COLOURS)}.")
         for colour in self.colours:
@@ -32,9 +76,18 @@ class DiffusionDataConfig:
 class ObjectiveConfig:
     """At which levels of noise the UNet is asked, and how its errors count."""
 
-    level_skew: float = 1.0  # levels are drawn with a density that rises as timestep ** (level_skew - 1)
-    snr_limit: float = 5.0  # min-SNR weighting (Hang et al. 2023); 0 means none
+    levels: Literal["skewed", "lognormal"] = "skewed"  # how levels are drawn; skewed by 1 is uniformly
+    level_skew: float = 1.0  # of "skewed": a density that rises as timestep ** (level_skew - 1)
+    sigma_mean: float = -1.2  # of "lognormal": the mean of ln(sigma) (Karras et al. 2022, P_mean)
+    sigma_spread: float = 1.2  # of "lognormal": its standard deviation (P_std)
+    weighting: Literal["plain", "min_snr", "soft_min_snr", "truncated_snr", "edm"] = "min_snr"  # of the levels' errors
+    snr_limit: float = 5.0  # of "min_snr" and "soft_min_snr" (Hang et al. 2023); 0 means none: plain
+    data_spread: float = 1.0  # of "edm": the standard deviation of latents (sigma_data); of pixels about 0.5
+    noise_offset: float = 0.0  # noise that is the same all over a channel, beside the rest; 0.1 helps dark pictures
 
     def __post_init__(self) -> None:
         check_bounds("objective", self, 0, float("inf"), "snr_limit")
         check_bounds("objective", self, 0.1, 10, "level_skew")
+        check_bounds("objective", self, -20, 20, "sigma_mean")
+        check_bounds("objective", self, 0.01, 10, "sigma_spread", "data_spread")
+        check_bounds("objective", self, 0, 1, "noise_offset")

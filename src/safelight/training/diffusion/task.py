@@ -5,61 +5,36 @@ Autoencoder and text encoder are frozen; their outputs are computed once and kep
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import torch
 from PIL import Image
-from torch import Generator, Tensor, nn
-from torch.utils.data import default_collate
+from torch import Tensor, nn
 
-from safelight.configs import ScheduleConfig, UNetConfig
-from safelight.data.collection import Record, check_captions, fingerprint, split_up
-from safelight.errors import BadInput
-from safelight.images import grid
+from safelight.data.collection import fingerprint, split_up
+from safelight.data.record import Record
 from safelight.pipeline import Pipeline
 from safelight.placement import placement_for
-from safelight.text import Tokenizer
+from safelight.training.diffusion.fixed_loss import fixed_errors, quarters
+from safelight.training.diffusion.kinds import shown_of
 from safelight.training.diffusion.latents import LatentSet, latent_set
 from safelight.training.diffusion.learner import Learner, WholeUNet
+from safelight.training.diffusion.memorisation import Memorisation
 from safelight.training.diffusion.objective import Objective, Question
 from safelight.training.diffusion.settings import DiffusionDataConfig, ObjectiveConfig
-from safelight.training.diffusion.shown import Shown, ShownText
+from safelight.training.diffusion.sheet import Drawings, requests, sheet_of
+from safelight.training.diffusion.shown import Shown
+from safelight.training.diffusion.shown.labels import ShownClass
+from safelight.training.diffusion.texts import TextCache
+from safelight.training.diffusion.views import View, framing_of
 from safelight.training.engine.noise import SampleNoise
-from safelight.unet import UNet
-from safelight.weights import Parts, check_fit, load_autoencoder, load_clip
+from safelight.weights import Parts
 
-HELD_OUT = 256
-EVALUATED_AT_ONCE = 32
-
-
-def parts_to_train(
-    autoencoder: Path, clip: Path, config: UNetConfig, schedule: ScheduleConfig, device: str = "cpu"
-) -> Parts:
-    """What the first two stages left in the folders of their runs, with a new UNet.
-
-    Raises BadInput where a stage has not come to its end, BadCheckpoint where the parts do not fit together.
-    """
-    for stage, run, folder in (("autoencoder", autoencoder, "vae"), ("clip", clip, "clip")):
-        if not (run / folder / "config.json").is_file():
-            raise BadInput(
-                f"{str(run)!r} is no finished run of `safelight train {stage}`: it has no folder {folder!r}; "
-                f"`safelight train {stage} --out {run} ...` makes it."
-            )
-    place = placement_for(device, None).device
-    first = load_autoencoder(autoencoder / "vae", torch.float32).to(place).eval()
-    text = load_clip(clip / "clip", torch.float32).text.to(place).eval()
-    parts = Parts(
-        tokenizer=Tokenizer.load(clip / "tokenizer"),
-        text_encoder=text,
-        unet=UNet(config),
-        autoencoder=first,
-        schedule=schedule,
-    )
-    check_fit(parts)
-    return parts
+HELD_OUT = 256  # pictures that are kept for figures
 
 
 class DiffusionTask:
@@ -82,21 +57,27 @@ class DiffusionTask:
         self.shown = shown
         self.data = data
         self.objective = Objective(learner.parts.schedule, objective)
-        self.size = len(training)
         self.fingerprint = fingerprint(training)
         self.seen = self._encode(training, cache / "latents-train.safetensors")
         self.unseen = self._encode(held_out[:HELD_OUT], cache / "latents-val.safetensors") if held_out else None
+        self.size = len(self.seen.rows)
+        if data.keep_texts and isinstance(learner.read, TextCache):
+            learner.read.store(["", *self._captions()], cache)
 
     @property
     def network(self) -> nn.Module:
         """What learns."""
         return self.learner.network
 
+    @property
+    def buckets(self) -> list[int] | None:
+        """The number of each sample's shape; None where all have one."""
+        return [self.seen.stack(rows[0]) for rows in self.seen.rows] if len(self.seen.stacks) > 1 else None
+
     def sample(self, index: int, random: Random) -> dict[str, Any]:
         """A latent (c, h, w) with what is shown beside it."""
-        rows = self.seen.rows[index]
-        row = rows[0] if random.random() < self.data.white_share else random.choice(rows)
-        return {"latent": self.seen.latents[row], **self.shown.entries(self.seen.views[row], random)}
+        row = self.seen.choose(index, self.data.white_share, random)
+        return {"latent": self.seen[row], **self.shown.entries(self.seen.views[row], random)}
 
     def loss(self, batch: dict[str, Any], noise: SampleNoise) -> dict[str, Tensor]:
         """The weighted squared error of the prediction, at random levels."""
@@ -104,35 +85,40 @@ class DiffusionTask:
         return {"loss": self._errors(batch, question).mean()}
 
     def evaluate(self) -> dict[str, float]:
-        """The loss of held-out (unseen pictures) and of training latents, always on the same noise and levels."""
-        figures = {}
-        for name, latents in (("seen", self.seen), ("unseen", self.unseen)):
-            if latents is not None:
-                figures[f"loss_{name}"] = self._fixed_loss(latents)
-        return figures
+        """The loss of held-out (unseen pictures) and of training latents, always on the same noise and levels.
+
+        Of the unseen ones by quarters of the levels too; and whether what is drawn on the sheet is copied.
+        """
+        levels = self.objective.schedule.levels
+        _, losses = fixed_errors(self.seen, self.shown, self._errors, levels)
+        found = {"loss_seen": float(losses.mean())}
+        if self.unseen is not None:
+            asked, losses = fixed_errors(self.unseen, self.shown, self._errors, levels)
+            found |= {"loss_unseen": float(losses.mean()), **quarters("loss_unseen", asked, losses, levels)}
+        if self._copies_matter:
+            found |= self._memory.figures(self._drawings.pictures())
+        return found
 
     def sheet(self) -> Image.Image | None:
-        """One picture for each prompt of the configuration, the same seeds each time."""
-        if not self.data.prompts:
+        """A picture for each prompt of the configuration, or for some held-out samples; the same seeds each time.
+
+        Below them are the training pictures that come nearest, or the pictures that the samples are of.
+        """
+        drawn = self._drawings.pictures()
+        if not drawn:
             return None
-        placement = placement_for(self._device, "float32")
-        return grid(Pipeline(self.learner.parts, placement=placement)(list(self.data.prompts), seed=0).images)
+        below = self._memory.nearest_views(drawn) if self._copies_matter else self._sheet_views
+        return sheet_of(drawn, [view.picture() for view in below])
+
+    def pipeline(self) -> Pipeline:
+        """What draws the sheet."""
+        return Pipeline(
+            self.learner.parts, placement=placement_for(self._device, self.learner.parts.unet.conv_in.weight.dtype)
+        )
 
     def export(self, folder: Path) -> None:
         """Write what was learnt."""
         self.learner.export(folder)
-
-    def _fixed_loss(self, latents: LatentSet) -> float:
-        generator = Generator().manual_seed(0)
-        rows = torch.randperm(len(latents.latents), generator=generator)[:HELD_OUT]
-        losses = []
-        for part in rows.split(EVALUATED_AT_ONCE):
-            entries = [self.shown.fixed_entries(latents.views[row]) for row in part.tolist()]
-            timestep = torch.randint(0, self.objective.schedule.levels, (len(part),), generator=generator)
-            noise = torch.randn(latents.latents[part].shape, generator=generator)
-            batch = {"latent": latents.latents[part], **default_collate(entries)}
-            losses.append(self._errors(batch, Question(timestep, noise)))
-        return float(torch.cat(losses).mean())
 
     def _errors(self, batch: Mapping[str, Any], question: Question) -> Tensor:
         """The loss (b,) of each sample."""
@@ -144,15 +130,46 @@ class DiffusionTask:
     def _device(self) -> torch.device:
         return next(self.network.parameters()).device
 
+    def _captions(self) -> Iterator[str]:
+        """All that may be read, but for tags in another order."""
+        for latents in (self.seen, self.unseen):
+            for view in latents.views if latents else []:
+                yield from view.captions
+
     def _encode(self, records: list[Record], cache: Path) -> LatentSet:
         parts = self.learner.parts
-        side = parts.unet.config.sample_size * parts.autoencoder.config.factor
-        return latent_set(records, parts.autoencoder, size=side, colours=self.data.colours, cache=cache)
+        return latent_set(records, parts.autoencoder, framing_of(parts, self.data), cache)
+
+    @cached_property
+    def _sheet_views(self) -> list[View]:
+        """The usual view of some samples, held out if possible."""
+        known = self.unseen or self.seen
+        return [known.views[rows[0]] for rows in known.rows[: self.data.drawn]]
+
+    @cached_property
+    def _drawings(self) -> Drawings:
+        views = self._sheet_views or [self.seen.views[0]]
+        return Drawings(self.network, requests(self.shown, views, self.data.prompts), self.pipeline)
+
+    @cached_property
+    def _copies_matter(self) -> bool:
+        """Whether the model draws from nothing or from text alone: otherwise it is shown what it is to draw."""
+        calls = self._drawings.calls
+        return bool(calls) and all(call.keys() <= {"prompt", "class_label"} for call in calls)
+
+    @cached_property
+    def _memory(self) -> Memorisation:
+        return Memorisation([self.seen.views[rows[0]] for rows in self.seen.rows])
 
 
-def text_to_image_task(
+def task_of_model(
     parts: Parts, objective: ObjectiveConfig, data: DiffusionDataConfig, records: list[Record], cache: Path
 ) -> DiffusionTask:
-    """The task of a new UNet that draws from text."""
-    check_captions(records)
-    return DiffusionTask(WholeUNet(parts), ShownText(data), objective, data, records, cache)
+    """The task in which a model of any kind learns as a whole; raises BadInput for samples without what it is shown.
+
+    Where classes are words, `cache/classes.txt` says which number each has.
+    """
+    shown = shown_of(parts, data, records)
+    if isinstance(shown, ShownClass) and shown.names.names:
+        shown.names.write(cache / "classes.txt")
+    return DiffusionTask(WholeUNet(parts), shown, objective, data, records, cache)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
+from tqdm import tqdm
 
+from safelight.training.engine.disk import writing
 from safelight.weights.parts import AnyTextEncoder, AnyTokenizer
 
-KEPT_TEXTS = 8192  # of the captions' hidden states, 40 kB each at 77 x 256
+KEPT_TEXTS = 8192  # of the captions' hidden states in memory, 40 kB each at 77 x 256
 
 
 class TextCache:
@@ -19,16 +26,67 @@ class TextCache:
         self.tokenizer = tokenizer
         self.encoder = encoder
         self.kept: dict[str, Tensor] = {}
+        self.stored = torch.zeros(0)  # (n, tokens, width), read from the disk when it is used
+        self.rows: dict[str, int] = {}
 
     def __call__(self, captions: Sequence[str]) -> Tensor:
         """(b, n, width), on the device of the text encoder."""
         return torch.stack([self._hidden(caption) for caption in captions]).float()
 
-    @torch.no_grad()
+    def store(self, captions: Iterable[str], folder: Path) -> None:
+        """Keep these captions' hidden states in a file, from now on, beside those that it holds.
+
+        The file is named after the text encoder's weights, and each caption in it by its SHA-256. Raises BadInput where
+        the disk refuses.
+        """
+        path = folder / f"texts-{self._fingerprint()[:16]}.safetensors"
+        wanted = {_digest(caption): caption for caption in captions}
+        names, stored = _read(path)
+        missing = [name for name in wanted if name not in set(names)]
+        if missing:
+            new = [self._computed(wanted[name]).cpu() for name in tqdm(missing, desc="captions", disable=None)]
+            stacked = torch.stack(new) if stored is None else torch.cat([stored, torch.stack(new)])
+            beside = path.with_suffix(".partial")
+            with writing(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                save_file({"hidden": stacked}, beside, {"captions": json.dumps([*names, *missing])})
+                beside.replace(path)
+            names, stored = _read(path)
+        if stored is not None:
+            self.stored, self.rows = stored, {name: row for row, name in enumerate(names)}
+
     def _hidden(self, caption: str) -> Tensor:
+        row = self.rows.get(_digest(caption)) if self.rows else None
+        if row is not None:
+            return self.stored[row].to(next(self.encoder.parameters()).device)
         if caption not in self.kept:
             if len(self.kept) >= KEPT_TEXTS:
                 self.kept.clear()
-            ids = self.tokenizer([caption]).ids.to(next(self.encoder.parameters()).device)
-            self.kept[caption] = self.encoder(ids)[0].to(torch.bfloat16)
+            self.kept[caption] = self._computed(caption)
         return self.kept[caption]
+
+    @torch.no_grad()
+    def _computed(self, caption: str) -> Tensor:
+        ids = self.tokenizer([caption]).ids.to(next(self.encoder.parameters()).device)
+        return self.encoder(ids)[0].to(torch.bfloat16)
+
+    def _fingerprint(self) -> str:
+        """A hash of the text encoder's weights and of the tokens that it gets."""
+        digest = hashlib.sha256(json.dumps([sorted(self.tokenizer.vocabulary), self.tokenizer.length]).encode())
+        for name, tensor in self.encoder.state_dict().items():
+            digest.update(name.encode() + tensor.float().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+
+def _digest(caption: str) -> str:
+    return hashlib.sha256(caption.encode()).hexdigest()
+
+
+def _read(path: Path) -> tuple[list[str], Tensor | None]:
+    """The digests of a file's captions, and their hidden states; nothing where it is absent or damaged."""
+    try:
+        with safe_open(path, "pt") as file:
+            names: list[str] = json.loads((file.metadata() or {})["captions"])
+            return names, file.get_tensor("hidden")
+    except (OSError, SafetensorError, KeyError, ValueError):
+        return [], None
