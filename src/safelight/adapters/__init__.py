@@ -7,6 +7,7 @@ file, attached to a loaded model, whose own code never hears of it, and detached
 from safelight.adapters.attachment import Attachment
 from safelight.adapters.control_attach import Control, Controls, attach_controls, check_control
 from safelight.adapters.control_config import ControlConfig
+from safelight.adapters.control_edges import edges
 from safelight.adapters.control_file import open_controlnet, save_control_file
 from safelight.adapters.control_folder import save_controlnet
 from safelight.adapters.controlnet import ControlNet
@@ -29,6 +30,7 @@ __all__ = [
     "attach_embedding",
     "attach_lora",
     "check_control",
+    "edges",
     "merge_lora",
     "open_controlnet",
     "open_embedding",

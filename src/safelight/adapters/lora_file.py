@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from safelight.adapters.lora import LoRA, Part, Place, Update, listed
+from safelight.adapters.lora_header import put_in_order
 from safelight.adapters.lora_names import LayerNames, Role, split
 from safelight.adapters.lora_settings import SETTINGS, Alphas, read_header, read_settings, write_settings
 from safelight.adapters.refused import refuse_other_kinds
@@ -24,6 +25,7 @@ from safelight.weights.formats import read_file
 from safelight.weights.whole_folder import whole_folder
 
 DIFFUSERS_FILES = ("pytorch_lora_weights.safetensors", "pytorch_lora_weights.bin")
+KOHYA_FILE = "lora.safetensors"  # as our own runs call it; kohya's scripts let their user say
 PEFT_FILES = ("adapter_model.safetensors", "adapter_model.bin")
 PEFT_SETTINGS = "adapter_config.json"
 Named = tuple[str, Tensor]  # a tensor and its name in the file
@@ -68,7 +70,7 @@ def _files(path: Path) -> list[tuple[Path, Part | None]]:
     """The files of a LoRA, each with the network that it is for, where the folder says so."""
     if not path.is_dir():
         return [(path, None)]
-    for name in (*DIFFUSERS_FILES, *PEFT_FILES):
+    for name in (*DIFFUSERS_FILES, *PEFT_FILES, KOHYA_FILE):
         if (path / name).is_file():
             return [(path / name, None)]
     inner = [(path / part / name, part) for part in PARTS for name in PEFT_FILES if (path / part / name).is_file()]
@@ -220,3 +222,4 @@ def _write(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) 
     with beside(path) as partial:
         plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         save_file(plain, partial, metadata={"format": "pt", **metadata})
+        put_in_order(partial)
