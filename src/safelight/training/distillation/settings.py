@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from safelight.errors import BadInput
 from safelight.training.bounds import check_bounds
 
 
@@ -12,11 +13,24 @@ from safelight.training.bounds import check_bounds
 class DistillationConfig:
     """What the student learns of its teacher."""
 
-    method: Literal["guidance", "consistency"] = "consistency"
+    method: Literal["guidance", "consistency", "trajectories"] = "consistency"  # see docs/distillation.md
     lowest_guidance: float = 3.0  # of the teacher's guidance scales, which are drawn evenly between the two
     highest_guidance: float = 9.0
-    grid: int = 50  # steps of the teacher's grid: the student jumps from any of them
+    guidance_width: int = 256  # of the waves that tell the student the scale
+    grid: int = 50  # steps of the teacher's way from noise to picture: the student jumps from any of them
+    huber: float = 0.001  # errors far below it count squared, those far above it as they are
+    trajectories: int = 2000  # of method "trajectories": ways that the teacher walks before the first step
 
     def __post_init__(self) -> None:
         check_bounds("distill", self, 0, float("inf"), "lowest_guidance", "highest_guidance")
         check_bounds("distill", self, 2, 1000, "grid")
+        check_bounds("distill", self, 1, float("inf"), "trajectories")
+        if self.highest_guidance < self.lowest_guidance:
+            raise BadInput(
+                f"distill.highest_guidance is {self.highest_guidance:g}; it must be at least lowest_guidance, "
+                f"{self.lowest_guidance:g}."
+            )
+        if self.guidance_width < 4 or self.guidance_width % 2:
+            raise BadInput(f"distill.guidance_width is {self.guidance_width}; it must be an even number from 4.")
+        if not self.huber > 0:
+            raise BadInput(f"distill.huber is {self.huber:g}; it must be above 0.")

@@ -1,0 +1,173 @@
+"""Distillation as a training task: a student that is asked and judged as one of the methods says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+from typing import Any, Protocol
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from safelight.data.collection import Record, check_captions, split_up
+from safelight.diffusion.conditioning import Conditioning
+from safelight.diffusion.schedule import Schedule
+from safelight.images import grid
+from safelight.opening import fingerprint
+from safelight.pipeline import Pipeline
+from safelight.placement import placement_for
+from safelight.training.diffusion.latents import latent_set
+from safelight.training.diffusion.learner import WholeUNet
+from safelight.training.diffusion.views import framing_of
+from safelight.training.distillation.consistency import Guided
+from safelight.training.distillation.lessons import LESSONS, Lesson
+from safelight.training.distillation.pictures import Pictures, captions_of
+from safelight.training.distillation.teacher import Teacher, student_of
+from safelight.training.distillation.walk import Walk, walk
+from safelight.training.distillation.ways import WALKED_AT_ONCE, Terms, Ways, walked
+from safelight.training.engine.noise import SampleNoise
+from safelight.training.recipe import DistillRecipe
+from safelight.weights import Parts
+
+
+class Samples(Protocol):
+    """Training samples: how many, a hash that tells them from others, and each of them with its random choices.
+
+    buckets: the number of each sample's shape; None where all have one.
+    """
+
+    @property
+    def size(self) -> int: ...
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def buckets(self) -> list[int] | None: ...
+    def sample(self, index: int, random: Random) -> dict[str, Any]: ...
+
+
+class DistillationTask:
+    """A student beside its teacher; see `training.engine.task.Task`.
+
+    truth: ways of the teacher from noise that is not trained on; the student's pictures are compared with their ends.
+    """
+
+    def __init__(self, teacher: Teacher, lesson: Lesson, samples: Samples, truth: Ways, recipe: DistillRecipe) -> None:
+        self.teacher = teacher
+        self.lesson = lesson
+        self.samples = samples
+        self.truth = truth
+        self.recipe = recipe
+        self.student = WholeUNet(student_of(teacher.parts, recipe.distill.guidance_width, lesson.sampler))
+        self.size = samples.size
+        self.buckets = samples.buckets
+        self.fingerprint = f"{samples.fingerprint} {fingerprint(teacher.parts)}"
+
+    @property
+    def network(self) -> nn.Module:
+        """The student's UNet."""
+        return self.student.network
+
+    @property
+    def frozen(self) -> Sequence[nn.Module]:
+        """The teacher's UNet, which can be compiled too."""
+        return [self.teacher.parts.unet]
+
+    def sample(self, index: int, random: Random) -> dict[str, Any]:
+        """A noisy place or a latent, with a caption."""
+        return self.samples.sample(index, random)
+
+    def loss(self, batch: dict[str, Any], noise: SampleNoise) -> dict[str, Tensor]:
+        """How far the student is off, as the method counts it."""
+        context = self._read(batch["caption"])
+        answers = self._answers(context), self._guided(context)
+        return {"loss": self.lesson.errors(*answers, batch, noise).mean()}
+
+    def evaluate(self) -> dict[str, float]:
+        """The distance of the student's pictures from the teacher's, drawn from the same noise.
+
+        It is the root of the mean square of the latents' difference, which is about 1.4 for pictures that have nothing
+        to do with each other.
+        """
+        truth = self.truth.first()
+        start, end, guidance = (truth[name].to(self._device) for name in ("start", "end", "guidance"))
+        found = self.lesson.drawn(self._answers(self._read(truth["caption"])), start, guidance)
+        return {"distance": float((found - end).square().mean().sqrt())}
+
+    def sheet(self) -> Image.Image | None:
+        """One picture for each prompt of the configuration, the same seeds each time."""
+        prompts = list(self.recipe.data.prompts)
+        if not prompts:
+            return None
+        settings = self.recipe.distill
+        drawn = Pipeline(self.student.parts, placement=placement_for(str(self._device), "float32"))(
+            prompts,
+            seed=0,
+            guidance_scale=(settings.lowest_guidance + settings.highest_guidance) / 2,
+        )
+        return grid(drawn.images)
+
+    def export(self, folder: Path) -> None:
+        """Write the whole model into `folder/model`."""
+        self.student.export(folder)
+
+    def _read(self, captions: Sequence[str]) -> Tensor:
+        return self.teacher.read(captions).to(self._device)
+
+    def _answers(self, context: Tensor) -> Guided:
+        """What the student predicts for those captions."""
+        return lambda x, t, scale: self.student.predict(x, t, Conditioning(context=context, guidance=scale)).float()
+
+    def _guided(self, context: Tensor) -> Guided:
+        """What the teacher predicts for them."""
+        return lambda x, t, scale: self.teacher.predict(x, t, context, scale)
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.network.parameters()).device
+
+
+def distillation_task(parts: Parts, recipe: DistillRecipe, records: list[Record], folder: Path) -> DistillationTask:
+    """The task of a student of the model `parts`; the run's `folder` keeps what is prepared.
+
+    Raises BadInput where the model cannot be distilled as the recipe says.
+    """
+    check_captions(records)
+    teacher, settings = Teacher(parts, recipe.loop.device), recipe.distill
+    lesson = LESSONS[settings.method](Schedule(parts.schedule), settings)
+    training, _ = split_up(records)
+    side = parts.unet.config.sample_size
+
+    def ways(count: int, seed: int, place: Path) -> Ways:
+        terms = Terms(
+            teacher=fingerprint(parts),
+            steps=settings.grid,
+            guidance=(settings.lowest_guidance, settings.highest_guidance),
+            shape=(parts.autoencoder.config.latent_channels, side, side),
+            seed=seed,
+        )
+        captions = captions_of(training, recipe.data, count, seed)
+        return walked(lambda *start: lead(teacher, settings.grid, *start), captions, terms, place)
+
+    samples: Samples
+    if settings.method == "trajectories":
+        samples = ways(settings.trajectories, recipe.loop.seed, folder / "ways")
+    else:
+        cache = folder / "latents-train.safetensors"
+        latents = latent_set(training, parts.autoencoder, framing_of(parts, recipe.data), cache)
+        samples = Pictures(latents, training, recipe.data)
+    truth = ways(WALKED_AT_ONCE, recipe.loop.seed + 1, folder / "ways-val")
+    return DistillationTask(teacher, lesson, samples, truth, recipe)
+
+
+def lead(teacher: Teacher, steps: int, captions: Sequence[str], start: Tensor, guidance: Tensor) -> Walk:
+    """The teacher's way in as many steps from noise (b, c, h, w), at scales (b,), to what the captions say."""
+    device = next(teacher.parts.unet.parameters()).device
+    context, scale = teacher.read(captions).to(device), guidance.to(device)
+
+    def predict(latent: Tensor, timestep: Tensor) -> Tensor:
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            return teacher.predict(latent, timestep, context, scale)
+
+    return walk(predict, Schedule(teacher.parts.schedule), start.to(device), steps)
