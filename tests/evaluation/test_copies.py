@@ -1,0 +1,59 @@
+"""Copies of training pictures are found, and new pictures are not taken for them."""
+
+from __future__ import annotations
+
+import numpy
+from PIL import Image
+
+from safelight.data.collection import Record
+from safelight.evaluation.copies import TrainingPictures, copy_figures, nearest_training
+from safelight.evaluation.pictures import Pictures, on_white
+from tests.evaluation.tiny_judges import cut_out, record
+
+
+def soft(seed: int) -> Image.Image:
+    pixels = numpy.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=numpy.uint8)
+    return Image.fromarray(pixels).resize((48, 48), Image.Resampling.BICUBIC)
+
+
+def samples(first: int, count: int) -> list[Record]:
+    return [record(f"{seed}", soft(seed), concept=f"thing {seed % 7}") for seed in range(first, first + count)]
+
+
+def test_copies_and_new_pictures() -> None:
+    training = TrainingPictures(samples(0, 40))
+    held_out = nearest_training(Pictures(samples(100, 100), on_white), training)
+    known, new = samples(0, 10), samples(200, 30)
+    drawn = nearest_training(Pictures([*known, *new], on_white), training)
+    assert drawn.row[:10].tolist() == list(range(10))
+    assert not drawn.distance[:10].any()
+    asked = [record.fields["concept"] for record in known] + [None] * 30
+    distance, shows, copies = copy_figures(drawn, held_out, training, asked)
+    assert (distance.pictures, distance.real) == (40, 40)
+    assert (shows.interval.value, shows.pictures) == (1, 10)
+    assert 0.25 <= copies.interval.value <= 0.35  # those ten of forty, and one or two of the others
+    assert copies.real == 100
+
+
+def test_backgrounds_do_not_hide_a_copy() -> None:
+    """A training picture drawn on another background is as near as on its own."""
+    training = TrainingPictures([record("red", cut_out("red")), record("blue", cut_out("blue"))])
+    drawn = Pictures([record("drawn", cut_out("red"), background="green")], lambda each: each.fields["background"])
+    found = nearest_training(drawn, training)
+    assert found.row.tolist() == [0]
+    assert (
+        found.distance[0] < 0.05 < nearest_training(drawn, TrainingPictures([record("b", cut_out("blue"))])).distance[0]
+    )
+
+
+def test_nothing_held_out_and_nothing_asked_for() -> None:
+    training = TrainingPictures(samples(0, 3))
+    found = copy_figures(nearest_training(Pictures(samples(5, 2), on_white), training), None, training, [None, None])
+    assert [figure.name for figure in found] == ["nearest training"]
+
+
+def test_a_damaged_training_picture_is_passed_over() -> None:
+    damaged = Record("damaged", (), {}, lambda: b"no picture")
+    training = TrainingPictures([damaged, *samples(0, 3)])
+    found = nearest_training(Pictures(samples(1, 1), on_white), training)
+    assert [training.records[row].key for row in found.row.tolist()] == ["1"]

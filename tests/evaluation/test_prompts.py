@@ -1,0 +1,99 @@
+"""What a model is asked for: captions, concepts on backgrounds, or what a file says."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from safelight.data.backdrop import COLOURS, with_background
+from safelight.errors import BadInput
+from safelight.evaluation.pictures import mixed_backdrops
+from safelight.evaluation.prompts import Prompt, caption_prompts, concept_prompts, read_prompts
+from tests.data.shapes import records
+from tests.evaluation.tiny_judges import cut_out, plain, record
+
+BACKDROP = mixed_backdrops(0)
+
+
+def test_captions_come_from_every_sample_before_one_comes_twice() -> None:
+    found = caption_prompts(records(), 20, 0, BACKDROP)
+    assert len(found) == 20
+    assert sorted(prompt.text for prompt in found[:16]) == sorted(each.captions[0] for each in records())
+    assert {prompt.concept for prompt in found} == {"circle", "square", "bar", "cross"}
+    assert {(prompt.style, prompt.background) for prompt in found} == {("drawing", None)}
+
+
+def test_more_prompts_begin_with_the_same() -> None:
+    assert caption_prompts(records(), 50, 3, BACKDROP)[:20] == caption_prompts(records(), 20, 3, BACKDROP)
+    assert caption_prompts(records(), 20, 4, BACKDROP) != caption_prompts(records(), 20, 3, BACKDROP)
+
+
+def test_cut_out_pictures_are_asked_for_on_the_background_that_they_lie_on() -> None:
+    found = {prompt.text: prompt.background for prompt in caption_prompts(records("none"), 16, 0, BACKDROP)}
+    assert found == {with_background(each.captions[0], BACKDROP(each)): BACKDROP(each) for each in records("none")}
+    assert len(set(found.values())) > 2
+
+
+def test_half_of_the_backgrounds_are_white() -> None:
+    samples = [record(str(number), plain("red")) for number in range(2000)]
+    counts = Counter(map(BACKDROP, samples))
+    assert counts.keys() == COLOURS.keys()
+    assert 0.45 < counts["white"] / 2000 < 0.55
+
+
+def test_concepts_meet_every_background() -> None:
+    found = concept_prompts(records(), 40, 0, BACKDROP)
+    assert {(prompt.concept, prompt.background) for prompt in found} == {
+        (concept, colour) for concept in ("circle", "square", "bar", "cross") for colour in COLOURS
+    }
+    assert {prompt.text for prompt in found} >= {
+        "a circle",
+        "a bar on a red background",
+        "a bar on an orange background",
+    }
+
+
+@pytest.mark.parametrize(
+    ("concept", "text"), [("owl", "an owl"), ("Eiffel tower", "an Eiffel tower"), ("fox", "a fox")]
+)
+def test_articles(concept: str, text: str) -> None:
+    assert concept_prompts([record("x", plain("red"), concept=concept)], 1, 0, BACKDROP)[0].text == text
+
+
+def test_nothing_to_ask_for() -> None:
+    silent = [record("x", cut_out("red"))]
+    with pytest.raises(BadInput, match="None of the 1 samples has a caption"):
+        caption_prompts(silent, 4, 0, BACKDROP)
+    with pytest.raises(BadInput, match="None of the 1 samples has a field 'concept'"):
+        concept_prompts(silent, 4, 0, BACKDROP)
+
+
+def test_a_file(tmp_path: Path) -> None:
+    lines = ["a fox", "", json.dumps({"prompt": "an owl", "concept": "owl", "background": "red"})]
+    (tmp_path / "p.txt").write_text("\n".join(lines), "utf-8")
+    assert read_prompts(tmp_path / "p.txt") == [Prompt("a fox"), Prompt("an owl", concept="owl", background="red")]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("\n\n", "holds no prompts"),
+        ("a fox\n{oops", "line 2 begins like JSON"),
+        ('{"concept": "owl"}', 'line 1 needs a "prompt"'),
+        ('{"prompt": "x", "concept": 3}', "all its values must be text"),
+        ('{"prompt": "x", "colour": "red"}', "has colour; allowed beside prompt: concept, style, background"),
+        ('{"prompt": "x", "background": "beige"}', "background 'beige'; allowed: white"),
+    ],
+)
+def test_a_wrong_file(text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "p.txt").write_text(text, "utf-8")
+    with pytest.raises(BadInput, match=said):
+        read_prompts(tmp_path / "p.txt")
+
+
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="neither captions nor concepts nor a readable file"):
+        read_prompts(tmp_path / "caption")
