@@ -20,7 +20,7 @@ from safelight.data.backdrop import COLOURS, on_colour, with_background
 from safelight.data.collection import open_collection
 from safelight.images import grid, scaled, to_tensor, write_picture
 from safelight.text import Tokenizer
-from safelight.training.clip.task import ranking
+from safelight.training.clip.figures import ranking
 from safelight.training.recipe_file import read_recipe
 from safelight.weights import load_clip
 
@@ -80,11 +80,12 @@ def main() -> None:
         prompt = with_background(f"{'an' if concept[0] in 'aeiou' else 'a'} {concept}", colour)
         pictures += pipeline(prompt, seed=0, num_images=chosen.seeds, guidance_scale=chosen.guidance).images
     concepts = [concept for concept, _ in prompts]
-    right = torch.tensor([every.index(concept) for concept in concepts]).repeat_interleave(chosen.seeds)
+    which = torch.eye(len(every), dtype=torch.bool)
+    right = which[[every.index(concept) for concept in concepts]].repeat_interleave(chosen.seeds, dim=0)
     figures = ranking("concept", judge_scores(chosen.judge, pictures, every), right)
     real = [on_colour(record.picture(), COLOURS["white"]) for record in records]
-    places = torch.tensor([every.index(record.fields["concept"]) for record in records])
-    figures |= ranking("real_picture", judge_scores(chosen.judge, real, every), places)
+    right = which[[every.index(record.fields["concept"]) for record in records]]
+    figures |= ranking("real_picture", judge_scores(chosen.judge, real, every), right)
     each = [pair for pair in prompts for _ in range(chosen.seeds)]
     figures["nearest_training_picture"] = nearest_share(
         pictures, [concept for concept, _ in each], [colour for _, colour in each], records

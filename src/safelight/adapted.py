@@ -80,8 +80,13 @@ class Adapted(Networks):
         # An inpainting UNet's mask and picture are not for it: it reads the latent alone.
         alone = replace(self.unet.config, in_channels=self.unet.config.out_channels)
         network = open_controlnet(Path(model), alone).to(self.placement.device, self.placement.dtype).eval()
-        check_control(network, self.unet)
         adapter = Adapter(kind="controlnet", file=os.fspath(model), weight=float(weight), start=start, end=end)
+        return self.steered_by(network, adapter)
+
+    def steered_by(self, network: ControlNet, adapter: Adapter | None = None) -> Attachment:
+        """The same with a ControlNet that is open already, and stays in its own precision."""
+        check_control(network, self.unet)
+        adapter = adapter or Adapter(kind="controlnet", file="")
         entry = (adapter, network)
         self._controls.append(entry)
         return self._remembered(adapter, Attachment(lambda: self._controls.remove(entry)))

@@ -90,11 +90,7 @@ class ClassifierConfig:
     """A residual network that tells concepts and styles (He et al. 2016): the judge of what a model draws."""
 
     size: int = 64  # pixels on each side of what it sees
-    channels: tuple[int, ...] = (
-        64,
-        128,
-        256,
-    )  # one level each; the first halves the picture's size, as does every next
+    channels: tuple[int, ...] = (32, 64, 128, 256)  # one level each; each halves the size, the first the picture's
     blocks_per_level: int = 1  # residual blocks
     groups: int = 8  # of channels, which are normalised together
 
@@ -116,11 +112,11 @@ class BertConfig:
     It has no vocabulary of its own: it reads the token ids of BERT's tokenizer, or of labelled boxes.
     """
 
-    vocabulary: int = 30522
-    length: int = 77
-    width: int = 1280
+    vocabulary: int = 30522  # of boxes: labels, and as many places on a square grid
+    length: int = 77  # the most tokens; a box is three, and two more say what part of the picture is drawn
+    width: int = 1280  # of the vectors that the UNet reads
     layers: int = 32
-    heads: int = 8
+    heads: int = 8  # of attention
     head_width: int = 64
 
     def __post_init__(self) -> None:
@@ -132,8 +128,8 @@ class BertConfig:
 class ClassEmbedderConfig:
     """A table of classes, each one vector for cross-attention. Default: ImageNet's thousand, and one for "no class"."""
 
-    classes: int = 1001
-    width: int = 512
+    classes: int = 1001  # vectors, the last of which stands for no class
+    width: int = 512  # of the vectors that the UNet reads
 
     def __post_init__(self) -> None:
         _positive("ClassEmbedderConfig", classes=self.classes, width=self.width)
@@ -144,8 +140,8 @@ class RescalerConfig:
     """A picture of labels brought down to the size of a latent (semantic synthesis). Default: COCO-Stuff, f = 4."""
 
     stages: int = 2  # each halves the size
-    in_channels: int = 182
-    out_channels: int = 3
+    in_channels: int = 182  # labels
+    out_channels: int = 3  # that are joined to the latent
 
     def __post_init__(self) -> None:
         _positive("RescalerConfig", stages=self.stages, in_channels=self.in_channels, out_channels=self.out_channels)

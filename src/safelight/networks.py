@@ -45,6 +45,7 @@ class Networks:
         self.image_encoder = None if parts.image_encoder is None else parts.image_encoder.to(device, dtype).eval()
         self.embedding_statistics = parts.embedding_statistics
         self.schedule = Schedule(parts.schedule)
+        self.sampler = parts.sampler
         self.noise_schedule = None if parts.noise_schedule is None else Schedule(parts.noise_schedule)
         self.controls: Steering | None = None
 
@@ -61,6 +62,7 @@ class Networks:
             image_encoder=self.image_encoder,
             embedding_statistics=self.embedding_statistics,
             noise_schedule=None if self.noise_schedule is None else self.noise_schedule.config,
+            sampler=self.sampler,
         )
 
     def contexts(self, prompt: str, negative_prompt: str) -> tuple[Tensor, Tensor]:

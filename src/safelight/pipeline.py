@@ -32,7 +32,7 @@ from safelight.images import Drawn, read_picture, to_picture
 from safelight.opening import Averaging, fingerprint, is_bundled, open_model
 from safelight.placement import Placement, placement_for
 from safelight.recipe import Recipe
-from safelight.request import LARGEST_SEED, Request, check_size
+from safelight.request import DISTILLED, LARGEST_SEED, Request, check_size
 from safelight.run import Run
 from safelight.source import digest, open_map, open_source, picture_size
 from safelight.tasks import TASKS, Drawing, Task, check_inputs
@@ -83,12 +83,18 @@ class Pipeline(Adapted):
         """The side in pixels of the pictures that the model was trained on, and draws by default."""
         return self.unet.config.sample_size * self.autoencoder.config.factor
 
+    @property
+    def usual(self) -> dict[str, Any]:
+        """The defaults of a call that are this model's own: few steps, where it was distilled to them."""
+        return DISTILLED.get(self.sampler or "", {})
+
     def __call__(self, prompt: str | Sequence[str] = "", **options: Any) -> Result:
         """Draw pictures; the options, their units and defaults are the fields of `request.Request`.
 
-        Raises BadInput, naming the value and what is allowed.
+        A model that was distilled to few steps has other defaults, `usual`. Raises BadInput, naming the value and what
+        is allowed.
         """
-        run = self.prepare(Request.of(prompt, options))
+        run = self.prepare(Request.of(prompt, {**self.usual, **options}))
         latent = None
         for step in self.steps(run):
             latent = step.latent
@@ -96,7 +102,7 @@ class Pipeline(Adapted):
 
     def stream(self, prompt: str | Sequence[str] = "", **options: Any) -> Iterator[Step]:
         """The same call as a generator that yields after each step; `decode` turns the last latent into pictures."""
-        return self.steps(self.prepare(Request.of(prompt, options)))
+        return self.steps(self.prepare(Request.of(prompt, {**self.usual, **options})))
 
     def prepare(self, request: Request) -> Run:
         """Settle what a request leaves open, and check it against this model."""

@@ -18,6 +18,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 SHORT_NAMES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 log = logging.getLogger(__name__)
+LAID_OUT: WeakSet[nn.Module] = WeakSet()  # modules whose weights must stay as they lie
 OVERFLOWED: WeakSet[nn.Module] = WeakSet()  # networks of which the user has been told
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -65,10 +66,19 @@ def use_fast_layout(network: Network) -> Network:
     Until then a weight that lies in a file stays there: opening a model copies nothing.
     """
     for module in network.modules():
-        if any(weight.dim() == 4 for weight in module.parameters(recurse=False)):
+        if module not in LAID_OUT and any(weight.dim() == 4 for weight in module.parameters(recurse=False)):
             once = _LayOutOnce()
             once.handle = module.register_forward_pre_hook(once)
     return network
+
+
+def keep_layout(network: nn.Module) -> None:
+    """Let its weights lie as they do, whatever `use_fast_layout` has asked or will ask: others share their memory."""
+    for module in network.modules():
+        LAID_OUT.add(module)
+        for hook in list(module._forward_pre_hooks.values()):
+            if isinstance(hook, _LayOutOnce):
+                hook.handle.remove()
 
 
 class _LayOutOnce:

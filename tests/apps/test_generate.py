@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,17 @@ def test_a_picture(words: list[str], pipe: Pipeline, capsys: pytest.CaptureFixtu
         expected = pipe("a red apple", seed=7, num_inference_steps=3)
         assert picture.tobytes() == expected.images[0].tobytes()
         assert read_recipe(picture, "picture-1.png") == expected.recipes[0]
+
+
+def test_a_model_that_was_distilled_draws_in_its_own_way_unless_it_is_told_another(pipe: Pipeline) -> None:
+    distilled = Pipeline(replace(pipe.parts(), sampler="lcm"))
+    distilled.save("distilled")
+    command = ["generate", "a", "red", "apple", "--model", "distilled", "--seed", "7", "--out"]
+    assert main([*command, "own.png"]) == 0
+    assert main([*command, "other.png", "--sampler", "euler", "--steps", "2", "--grid", "leading"]) == 0
+    own, other = (read_recipe(Image.open(name), name) for name in ("own.png", "other.png"))
+    assert (own.sampler, own.grid, own.num_inference_steps) == ("lcm", None, 4)
+    assert (other.sampler, other.grid, other.num_inference_steps) == ("euler", "leading", 2)
 
 
 def test_every_option_reaches_the_call(words: list[str], picture: Image.Image) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import torch
 from PIL import Image
 from transformers import CLIPImageProcessorPil
 
+import safelight
 from safelight.pipeline import Pipeline
+from safelight.request import DISTILLED
 from tasks.family import FAMILY, with_text
 from tasks.test_tasks import half, ramp  # noqa: F401  (a fixture)
 
@@ -166,15 +169,18 @@ def test_unconditional(tmp_path: Path) -> None:
 
 
 def test_a_network_that_was_distilled_from_a_guided_one(tmp_path: Path) -> None:
-    pipe = Pipeline(with_text(guidance_width=24))
+    pipe = Pipeline(replace(with_text(guidance_width=24), sampler="lcm"))
     pipe.save(tmp_path / "model")
+    assert safelight.load(tmp_path / "model").usual == pipe.usual == DISTILLED["lcm"]
     opened = diffusers.LatentConsistencyModelPipeline.from_pretrained(tmp_path / "model")
-    opened.scheduler = diffusers.LCMScheduler.from_config(opened.scheduler.config)
+    assert type(opened.scheduler).__name__ == "LCMScheduler"
     opened.set_progress_bar_config(disable=True)
     expected = opened(
         "a red apple", num_inference_steps=4, guidance_scale=6.0, generator=generator(), output_type="np"
     ).images[0]
-    options = {"num_inference_steps": 4, "seed": SEED, "sampler": "lcm", "grid": None}
-    assert difference(pipe("a red apple", guidance_scale=6.0, **options).images[0], expected) <= 1 / 255 + CLOSEST
-    other = pipe("a red apple", guidance_scale=3.0, **options).images[0]
-    assert difference(other, expected) > 0.01
+    assert difference(pipe("a red apple", guidance_scale=6.0, seed=SEED).images[0], expected) <= 1 / 255 + CLOSEST
+    other = pipe("a red apple", guidance_scale=3.0, seed=SEED)
+    assert difference(other.images[0], expected) > 0.01
+    assert (other.recipes[0].sampler, other.recipes[0].grid, other.recipes[0].num_inference_steps) == ("lcm", None, 4)
+    chosen = pipe("a red apple", seed=SEED, num_inference_steps=2, sampler="euler").recipes[0]
+    assert (chosen.sampler, chosen.num_inference_steps) == ("euler", 2)

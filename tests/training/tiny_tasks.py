@@ -18,10 +18,10 @@ from safelight.data.collection import Record
 from safelight.text import TextEncoder, Tokenizer
 from safelight.training.autoencoder.settings import AutoencoderLossConfig
 from safelight.training.autoencoder.task import AutoencoderTask
-from safelight.training.clip.settings import ClipDataConfig
+from safelight.training.clip.settings import ClipDataConfig, ClipLossConfig
 from safelight.training.clip.task import ClipTask
 from safelight.training.diffusion.settings import DiffusionDataConfig, ObjectiveConfig
-from safelight.training.diffusion.task import DiffusionTask, text_to_image_task
+from safelight.training.diffusion.task import DiffusionTask, task_of_model
 from safelight.training.engine.checkpoint import checkpoints, load_checkpoint
 from safelight.training.engine.loop import train
 from safelight.training.engine.noise import SampleNoise
@@ -57,10 +57,13 @@ def autoencoder_task(folder: Path, found: list[Record] | None = None, **loss: An
     return AutoencoderTask(AUTOENCODER, settings, found or records("none"))
 
 
-def clip_task(folder: Path, found: list[Record] | None = None, **data: Any) -> ClipTask:
+def clip_task(
+    folder: Path, found: list[Record] | None = None, loss: ClipLossConfig | None = None, **data: Any
+) -> ClipTask:
     """Stage two."""
     torch.manual_seed(0)
-    return ClipTask(TEXT, IMAGE, ClipDataConfig(**data), found or records("none"), tokenizer())
+    settings = ClipDataConfig(**data), loss or ClipLossConfig()
+    return ClipTask(TEXT, IMAGE, *settings, found or records("none"), tokenizer())
 
 
 def parts(prediction: Any = "v") -> Parts:
@@ -80,7 +83,7 @@ def parts(prediction: Any = "v") -> Parts:
 def diffusion_task(folder: Path, found: list[Record] | None = None, **data: Any) -> DiffusionTask:
     """Stage three."""
     settings = DiffusionDataConfig(**{"colours": ("white", "blue"), **data})
-    return text_to_image_task(parts(), ObjectiveConfig(), settings, found or records("none"), folder)
+    return task_of_model(parts(), ObjectiveConfig(), settings, found or records("none"), folder)
 
 
 TASKS: dict[str, Callable[..., Any]] = {

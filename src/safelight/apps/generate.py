@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from safelight.pipeline import Pipeline, Result
     from safelight.run import Run
 
+LEFT_TO_THE_MODEL = {"num_inference_steps": "steps", "sampler": "sampler", "grid": "grid"}
+
 
 def add_to(commands: Any) -> None:
     """The arguments of the command."""
@@ -24,10 +27,10 @@ def add_to(commands: Any) -> None:
     add_model_arguments(command)
     command.add_argument("--negative", default="", metavar="T", help="what to stay away from")
     command.add_argument("--seed", type=int, metavar="N", help="of the first picture (default: drawn at random)")
-    command.add_argument("--steps", type=int, default=25, metavar="N", help="of the sampler (default: %(default)s)")
+    command.add_argument("--steps", type=int, metavar="N", help="of the sampler (default: 25, or the model's own)")
     command.add_argument("--guidance", type=float, default=7.5, metavar="G", help="1 is none (default: %(default)s)")
-    command.add_argument("--sampler", default="dpmpp_2m", metavar="S", help="(default: %(default)s)")
-    command.add_argument("--grid", default="karras", metavar="K", help="noise levels visited (default: %(default)s)")
+    command.add_argument("--sampler", metavar="S", help="(default: dpmpp_2m, or the model's own)")
+    command.add_argument("--grid", metavar="K", help="noise levels visited (default: karras, or the model's own)")
     command.add_argument("--width", type=int, metavar="W", help="pixels, a multiple of 8")
     command.add_argument("--height", type=int, metavar="H", help="pixels, a multiple of 8")
     command.add_argument("--count", type=int, default=1, metavar="N", help="pictures (default: %(default)s)")
@@ -46,7 +49,7 @@ def add_to(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Draw, write, and say where."""
-    request = request_of(arguments)
+    request_of(arguments)  # what cannot be meant is refused before a model is opened
     files = output_files(arguments.out, arguments.count)
     from safelight.images import check_writable, grid, write_picture
     from safelight.pipeline import load
@@ -65,6 +68,7 @@ def run(arguments: argparse.Namespace) -> None:
         text_encoder=arguments.text_encoder,
         unet=arguments.unet,
     )
+    request = request_of(arguments, pipeline.usual)
     check_given(pipeline, request, arguments.prompt)
     add_adapters(pipeline, arguments)
     result = draw(pipeline, pipeline.prepare(request))
@@ -89,9 +93,12 @@ def draw(pipeline: Pipeline, prepared: Run) -> Result:
     return pipeline.finish(prepared, latent)
 
 
-def request_of(arguments: argparse.Namespace) -> Request:
-    """What the words on the command line ask for."""
+def request_of(arguments: argparse.Namespace, usual: Mapping[str, Any] | None = None) -> Request:
+    """What the words on the command line ask for; `usual` are the defaults that are the model's own."""
+    given = {name: getattr(arguments, word) for name, word in LEFT_TO_THE_MODEL.items()}
+    settled = {**(usual or {}), **{name: value for name, value in given.items() if value is not None}}
     return Request(
+        **settled,
         prompt=" ".join(arguments.prompt or []),
         negative_prompt=arguments.negative,
         image=arguments.image,
@@ -99,10 +106,7 @@ def request_of(arguments: argparse.Namespace) -> Request:
         strength=arguments.strength,
         height=arguments.height,
         width=arguments.width,
-        num_inference_steps=arguments.steps,
         guidance_scale=arguments.guidance,
-        sampler=arguments.sampler,
-        grid=arguments.grid,
         seed=arguments.seed,
         num_images=arguments.count,
         depth_map=arguments.depth,

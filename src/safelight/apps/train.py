@@ -15,6 +15,7 @@ from safelight.apps.terminal import add_json_argument, answer
 from safelight.errors import BadInput
 
 if TYPE_CHECKING:
+    from safelight.training.engine.processes import Processes
     from safelight.training.engine.settings import LoopConfig
     from safelight.training.stages import Inputs
 
@@ -57,7 +58,7 @@ def add_arguments(stage: argparse.ArgumentParser, example: str) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """One stage."""
-    from safelight.training.engine.lock import Claim
+    from safelight.training.engine.processes import processes_for
     from safelight.training.recipe_file import read_recipe, to_toml
     from safelight.training.running import left_by
     from safelight.training.stages import Inputs
@@ -69,15 +70,20 @@ def run(arguments: argparse.Namespace) -> None:
         print(to_toml(recipe, stage), end="")
         return
     check_out(arguments, stage)
-    with Claim(arguments.out) as claim:
+    processes = processes_for(recipe.loop)
+    with processes.claim(arguments.out) as claim:
         given = {name: getattr(arguments, name, None) for name in ("data", *NEEDS)}
-        figures = turn(stage, Inputs(out=arguments.out, claim=claim, **given), recipe)
+        figures = turn(stage, Inputs(out=arguments.out, claim=claim, **given), recipe, processes)
+    processes.end()
+    if not processes.main:
+        return
     left = left_by(stage, arguments.out)
     answer(arguments, {"run": str(arguments.out), "left": str(left), "figures": figures}, [f"Done: {left}"])
 
 
 def run_all(arguments: argparse.Namespace) -> None:
     """Every stage of a model, each resumed where it was left."""
+    from safelight.training.engine.processes import processes_for
     from safelight.training.recipe_file import read_recipe, to_toml
     from safelight.training.whole import examined, inputs_of, put_together, stages_for
 
@@ -89,11 +95,16 @@ def run_all(arguments: argparse.Namespace) -> None:
     if arguments.data is None:
         raise BadInput("--data is missing; `safelight train all` needs it.")
     figures: dict[str, dict[str, float]] = {}
+    processes = processes_for(recipe.autoencoder.loop)
     for stage in stages_for(arguments.data, recipe):
-        print(f"Stage {stage}:", file=sys.stderr)
-        inputs = inputs_of(stage, arguments.out, arguments.data)
+        if processes.main:
+            print(f"Stage {stage}:", file=sys.stderr)
+        inputs = inputs_of(stage, arguments.out, arguments.data, processes)
         with inputs.claim:
-            figures[stage] = turn(stage, inputs, getattr(recipe, stage))
+            figures[stage] = turn(stage, inputs, getattr(recipe, stage), processes)
+    processes.end()
+    if not processes.main:
+        return
     model = put_together(arguments.out)
     facts = {"run": str(arguments.out), "left": str(model), "figures": figures}
     told = [f"Done: {model}", f'safelight generate "..." --model {arguments.out} draws with it.']
@@ -129,42 +140,46 @@ def check_out(arguments: argparse.Namespace, stage: str) -> None:
         raise BadInput(f"--out is missing; `safelight train {stage}` needs it.")
 
 
-def turn(name: str, inputs: Inputs, recipe: Any) -> dict[str, float]:
+def turn(name: str, inputs: Inputs, recipe: Any, processes: Processes) -> dict[str, float]:
     """Train to the end, with a bar on a terminal and a line for each evaluation; returns the last figures.
 
-    Ctrl-C and SIGTERM stop after the step that is under way, and save.
+    Ctrl-C and SIGTERM stop after the step that is under way, and save; all processes after the same one.
     """
     from tqdm import tqdm
 
     from safelight.training.running import run_stage
 
     config: LoopConfig = recipe.loop
-    steps = run_stage(name, inputs, recipe)
+    steps = run_stage(name, inputs, recipe, processes)
     latest: dict[str, float] = {}
-    bar = tqdm(total=config.steps, desc=name, leave=False, disable=not sys.stderr.isatty(), file=sys.stderr)
-    with bar, stopped_gently() as asked:
+    shown = processes.main and sys.stderr.isatty()
+    bar = tqdm(total=config.steps, desc=name, leave=False, disable=not shown, file=sys.stderr)
+    with bar, stopped_gently(processes.count) as asked:
         for step in steps:
             bar.update(step.step - bar.n)
             latest = step.figures
-            if step.step % config.evaluate_every == 0 or step.step in (1, config.steps):
+            if processes.main and (step.step % config.evaluate_every == 0 or step.step in (1, config.steps)):
                 figures = ", ".join(f"{name} {value:.4g}" for name, value in latest.items())
                 bar.write(f"step {step.step} of {step.total}: {figures}", file=sys.stderr)
-            if asked:
+            if processes.any(bool(asked)):
                 steps.close()
-                leave(asked[0], step.step)
+                leave(asked[0] if asked else signal.SIGTERM, step.step)
     return latest
 
 
 @contextmanager
-def stopped_gently() -> Iterator[list[int]]:
+def stopped_gently(processes: int = 1) -> Iterator[list[int]]:
     """The signal that asks for an end, Ctrl-C's or SIGTERM, once it has come; a second one ends the process at once.
 
-    That does no harm: a run can be killed at any moment.
+    That does no harm: a run can be killed at any moment. Of several processes none is ended by a second signal, for
+    torchrun hands on what its terminal has sent them already; it ends them itself when its own patience does.
     """
     asked: list[int] = []
 
     def note(number: int, _: Any) -> None:
         asked.append(number)
+        if processes > 1:
+            return
         for each in before:
             signal.signal(each, signal.SIG_DFL)
         os.write(2, b"safelight: saving after this step; once more leaves at once.\n")  # print is not for handlers

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PIL import Image
 
 from safelight.data.backdrop import to_square
-from safelight.data.collection import Record
+from safelight.data.record import BadSample, Record
 
 KEPT_BYTES = 3 * 2**30  # of decoded pictures: 49,000 of 128 x 128
 BYTES_PER_PIXEL = 4
@@ -33,3 +33,11 @@ class PictureCache:
         if len(self.kept) < self.most:
             self.kept[index] = picture
         return picture
+
+    def can_be_read(self, index: int) -> bool:
+        """Whether a picture is whole; an evaluation passes over those that are not."""
+        try:
+            self[index]
+        except BadSample:
+            return False
+        return True

@@ -10,8 +10,11 @@ from typing import TypeAlias
 
 from safelight.configs import (
     AutoencoderConfig,
+    BertConfig,
+    ClassEmbedderConfig,
     ClassifierConfig,
     ImageEncoderConfig,
+    RescalerConfig,
     ScheduleConfig,
     TextEncoderConfig,
     UNetConfig,
@@ -19,11 +22,17 @@ from safelight.configs import (
 from safelight.errors import BadInput
 from safelight.training.autoencoder.settings import AutoencoderLossConfig
 from safelight.training.classifier.settings import ClassifierDataConfig, ClassifierLossConfig, VariationConfig
-from safelight.training.clip.settings import ClipDataConfig
+from safelight.training.clip.settings import ClipDataConfig, ClipLossConfig
 from safelight.training.diffusion.settings import DiffusionDataConfig, ObjectiveConfig
 from safelight.training.distillation.settings import DistillationConfig
 from safelight.training.engine.settings import LoopConfig
-from safelight.training.finetuning.settings import ControlConfig, FinetuneConfig, LoRAConfig, PriorConfig, WordConfig
+from safelight.training.finetuning.settings import (
+    FinetuneConfig,
+    LoRAConfig,
+    PriorConfig,
+    SteeringConfig,
+    WordConfig,
+)
 
 Where: TypeAlias = dict[str, tuple[str, ...]]  # for example {style = ["noto"]}
 
@@ -54,6 +63,7 @@ class ClipRecipe:
     text: TextEncoderConfig = field(default_factory=TextEncoderConfig)
     image: ImageEncoderConfig = field(default_factory=ImageEncoderConfig)
     data: ClipDataConfig = field(default_factory=ClipDataConfig)
+    loss: ClipLossConfig = field(default_factory=ClipLossConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
 
 
@@ -66,6 +76,10 @@ class DiffusionRecipe:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     data: DiffusionDataConfig = field(default_factory=DiffusionDataConfig)
+    class_embedder: ClassEmbedderConfig = field(default_factory=ClassEmbedderConfig)
+    boxes: BertConfig = field(default_factory=lambda: BertConfig(vocabulary=8192, length=92, width=512, layers=16))
+    rescaler: RescalerConfig = field(default_factory=RescalerConfig)
+    small_picture_noise: ScheduleConfig = field(default_factory=lambda: ScheduleConfig(beta_start=1e-4, beta_end=0.02))
     loop: LoopConfig = field(default_factory=LoopConfig)
 
 
@@ -86,7 +100,7 @@ class FinetuneRecipe:
     """A whole model goes on learning."""
 
     where: Where = field(default_factory=dict)  # fields of the samples that are used, and the values they may have
-    finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
+    model: FinetuneConfig = field(default_factory=FinetuneConfig)
     prior: PriorConfig = field(default_factory=PriorConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     data: DiffusionDataConfig = field(default_factory=DiffusionDataConfig)
@@ -98,7 +112,7 @@ class LoRARecipe:
     """A LoRA beside a model that stays as it is."""
 
     where: Where = field(default_factory=dict)  # fields of the samples that are used, and the values they may have
-    lora: LoRAConfig = field(default_factory=LoRAConfig)
+    adapter: LoRAConfig = field(default_factory=LoRAConfig)
     prior: PriorConfig = field(default_factory=PriorConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     data: DiffusionDataConfig = field(default_factory=DiffusionDataConfig)
@@ -121,7 +135,7 @@ class ControlNetRecipe:
     """A ControlNet beside a model that stays as it is."""
 
     where: Where = field(default_factory=dict)  # fields of the samples that are used, and the values they may have
-    control: ControlConfig = field(default_factory=ControlConfig)
+    control: SteeringConfig = field(default_factory=SteeringConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     data: DiffusionDataConfig = field(default_factory=DiffusionDataConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)

@@ -16,7 +16,17 @@ from safelight.training.engine.lock import Claim
 if TYPE_CHECKING:
     from safelight.data.collection import Record
     from safelight.training.engine.task import Task
-    from safelight.training.recipe import AutoencoderRecipe, ClassifierRecipe, ClipRecipe, DiffusionRecipe
+    from safelight.training.recipe import (
+        AutoencoderRecipe,
+        ClassifierRecipe,
+        ClipRecipe,
+        ControlNetRecipe,
+        DiffusionRecipe,
+        DistillRecipe,
+        EmbeddingRecipe,
+        FinetuneRecipe,
+        LoRARecipe,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,14 +57,15 @@ class Inputs:
 class Stage:
     """One kind of training.
 
-    does: what `--help` says. needs: the fields of `Inputs` that it cannot do without. leaves: what it makes in the
-    run's folder. task: its network with its data.
+    does: what `--help` says. needs: the fields of `Inputs` that it reads. spares: those of them that it does without
+    under a recipe. leaves: what it makes in the run's folder. task: its network with its data.
     """
 
     does: str
     needs: tuple[str, ...]
     leaves: str
     task: Callable[[Inputs, Any, list[Record]], Task[Any]]
+    spares: Callable[[Any], tuple[str, ...]] = lambda recipe: ()
 
 
 def autoencoder_task(inputs: Inputs, recipe: AutoencoderRecipe, records: list[Record]) -> Task[Any]:
@@ -70,18 +81,19 @@ def clip_task(inputs: Inputs, recipe: ClipRecipe, records: list[Record]) -> Task
 
     inputs.begin()
     tokenizer = tokenizer_of_run(inputs.out, records, recipe.data, length=recipe.text.length)
-    return ClipTask(recipe.text, recipe.image, recipe.data, records, tokenizer)
+    return ClipTask(recipe.text, recipe.image, recipe.data, recipe.loss, records, tokenizer)
 
 
 def diffusion_task(inputs: Inputs, recipe: DiffusionRecipe, records: list[Record]) -> Task[Any]:
     """A new UNet; the pictures are encoded before the first step."""
-    from safelight.training.diffusion.task import parts_to_train, text_to_image_task
+    from safelight.training.diffusion.new_model import new_parts
+    from safelight.training.diffusion.task import task_of_model
+    from safelight.training.finetuning.captions import with_caption
 
-    assert inputs.autoencoder is not None
-    assert inputs.clip is not None
-    parts = parts_to_train(inputs.autoencoder, inputs.clip, recipe.network, recipe.schedule, device=recipe.loop.device)
+    parts = new_parts(recipe, inputs.autoencoder, inputs.clip)
     inputs.begin()
-    return text_to_image_task(parts, recipe.objective, recipe.data, records, inputs.out)
+    found = with_caption(records, recipe.data.caption)
+    return task_of_model(parts, recipe.objective, recipe.data, found, inputs.out)
 
 
 def classifier_task(inputs: Inputs, recipe: ClassifierRecipe, records: list[Record]) -> Task[Any]:
@@ -89,6 +101,54 @@ def classifier_task(inputs: Inputs, recipe: ClassifierRecipe, records: list[Reco
     from safelight.training.classifier.task import ClassifierTask
 
     return ClassifierTask(recipe.network, recipe.data, recipe.variation, recipe.loss, records)
+
+
+def distill_task(inputs: Inputs, recipe: DistillRecipe, records: list[Record]) -> Task[Any]:
+    """A student beside its teacher; the teacher draws before the first step."""
+    import torch
+
+    from safelight.opening import open_model
+    from safelight.training.distillation.task import distillation_task
+
+    parts, _ = open_model(inputs.model, torch.float32)
+    inputs.begin()
+    return distillation_task(parts, recipe, records, inputs.out)
+
+
+def finetune_task(inputs: Inputs, recipe: FinetuneRecipe, records: list[Record]) -> Task[Any]:
+    """All of a model that exists."""
+    from safelight.training.finetuning import tasks
+
+    return tasks.finetune_task(inputs, recipe, records)
+
+
+def lora_task(inputs: Inputs, recipe: LoRARecipe, records: list[Record]) -> Task[Any]:
+    """Low-rank updates beside a model that exists."""
+    from safelight.training.finetuning import tasks
+
+    return tasks.lora_task(inputs, recipe, records)
+
+
+def embedding_task(inputs: Inputs, recipe: EmbeddingRecipe, records: list[Record]) -> Task[Any]:
+    """The vectors of a new word."""
+    from safelight.training.finetuning import tasks
+
+    return tasks.embedding_task(inputs, recipe, records)
+
+
+def controlnet_task(inputs: Inputs, recipe: ControlNetRecipe, records: list[Record]) -> Task[Any]:
+    """A network beside a UNet that exists."""
+    from safelight.training.finetuning import tasks
+
+    return tasks.controlnet_task(inputs, recipe, records)
+
+
+def spared_by_diffusion(recipe: DiffusionRecipe) -> tuple[str, ...]:
+    """The earlier stages that a kind of model does without."""
+    from safelight.training.diffusion.settings import READING
+
+    autoencoder = ("autoencoder",) if recipe.data.space == "pixels" else ()
+    return autoencoder if recipe.data.kind in READING else (*autoencoder, "clip")
 
 
 STAGES: dict[str, Stage] = {
@@ -106,6 +166,7 @@ STAGES: dict[str, Stage] = {
         needs=("data", "autoencoder", "clip"),
         leaves="model",
         task=diffusion_task,
+        spares=spared_by_diffusion,
     ),
     "classifier": Stage(
         does="learn to tell concepts and styles: the judge of what a model draws",
@@ -113,13 +174,44 @@ STAGES: dict[str, Stage] = {
         leaves="classifier",
         task=classifier_task,
     ),
+    "distill": Stage(
+        does="learn to draw in a few steps what another model draws in many",
+        needs=("data", "model"),
+        leaves="model",
+        task=distill_task,
+    ),
+    "finetune": Stage(
+        does="go on training a whole model on pictures of your own",
+        needs=("data", "model"),
+        leaves="model",
+        task=finetune_task,
+    ),
+    "lora": Stage(
+        does="teach a model something new in a small file beside it",
+        needs=("data", "model"),
+        leaves="lora",
+        task=lora_task,
+    ),
+    "embedding": Stage(
+        does="teach a model a word for something that it can draw (textual inversion)",
+        needs=("data", "model"),
+        leaves="embedding",
+        task=embedding_task,
+    ),
+    "controlnet": Stage(
+        does="learn to let a picture steer what a model draws",
+        needs=("data", "model"),
+        leaves="controlnet",
+        task=controlnet_task,
+    ),
 }
 
 
-def check_inputs(name: str, inputs: Inputs) -> None:
-    """Raise BadInput that names an input which the stage of that name needs and was not given."""
+def check_inputs(name: str, inputs: Inputs, recipe: Any) -> None:
+    """Raise BadInput that names an input which the stage of that name needs under its recipe and was not given."""
+    spared = STAGES[name].spares(recipe)
     for need in STAGES[name].needs:
-        if getattr(inputs, need) is None:
+        if need not in spared and getattr(inputs, need) is None:
             raise BadInput(f"--{need} is missing; `safelight train {name}` needs it.")
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from safelight.data.collection import open_collection
 from safelight.opening import OF_A_RUN
 from safelight.training.engine.disk import writing
-from safelight.training.engine.lock import Claim
+from safelight.training.engine.processes import ALONE, Processes
 from safelight.training.examination import Marks, examine
 from safelight.training.recipe import Recipe
 from safelight.training.running import left_by
@@ -35,11 +35,11 @@ def stages_for(data: Path, recipe: Recipe) -> tuple[str, ...]:
     return (*STAGES_OF_A_MODEL, JUDGE) if labelled else STAGES_OF_A_MODEL
 
 
-def inputs_of(name: str, run: Path, data: Path) -> Inputs:
+def inputs_of(name: str, run: Path, data: Path, processes: Processes = ALONE) -> Inputs:
     """What one of the stages is given in the folder `run` of them all."""
     return Inputs(
         out=run / name,
-        claim=Claim(run / name),
+        claim=processes.claim(run / name),
         data=data,
         autoencoder=run / "autoencoder",
         clip=run / "clip",

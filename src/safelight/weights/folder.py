@@ -29,6 +29,7 @@ from safelight.weights.model_index import BY_SCHEDULE, NAME, read_model_index, w
 from safelight.weights.parts import Parts
 from safelight.weights.schedule import load_schedule, save_noise_schedule, save_schedule
 from safelight.weights.schedule_config import CLASS as SCHEDULER
+from safelight.weights.schedule_config import DISTILLED
 from safelight.weights.tiny_autoencoder import load_tiny_autoencoder, save_tiny_autoencoder
 from safelight.weights.unet import load_unet, save_unet
 from safelight.weights.whole_folder import whole_folder
@@ -73,6 +74,8 @@ def open_folder(path: Path | str, dtype: torch.dtype | None = None, variant: str
         try:
             if slot in BY_SCHEDULE:
                 loaded[slot] = load_schedule(path / folder)
+                if slot == "schedule":
+                    loaded["sampler"] = next((name for name, written in DISTILLED.items() if written == kind), None)
             else:
                 loaded[slot] = LOADERS[kind](path / folder, dtype, variant)
         except BadCheckpoint as error:
@@ -106,9 +109,10 @@ def _savers(parts: Parts) -> dict[str, tuple[str, Save]]:
     """Sub-folder -> (the class that reads it, what writes it), for the parts that there are."""
     unet, autoencoder, text, tokenizer = parts.unet, parts.autoencoder, parts.text_encoder, parts.tokenizer
     kind = "UNet2DConditionModel" if unet.config.reads_context else "UNet2DModel"
+    scheduler = SCHEDULER if parts.sampler is None else DISTILLED[parts.sampler]
     savers: dict[str, tuple[str, Save]] = {
         "unet": (kind, lambda folder: save_unet(folder, unet)),
-        "scheduler": (SCHEDULER, lambda folder: save_schedule(folder, parts.schedule)),
+        "scheduler": (scheduler, lambda folder: save_schedule(folder, parts.schedule, parts.sampler)),
     }
     if isinstance(autoencoder, TinyAutoencoder):
         savers["vae"] = ("AutoencoderTiny", lambda folder: save_tiny_autoencoder(folder, autoencoder))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from safelight.autoencoder import Pixels
 from safelight.configs import TaskName
 from safelight.errors import BadCheckpoint
 from safelight.weights.fields import Fields
@@ -46,6 +47,7 @@ UNUSED = {"safety_checker", "feature_extractor", "depth_estimator", "watermarker
 VERSION = "0.30.0"  # of diffusers, whose layout this is; its inpainting pipeline opens nothing without one
 BY_SCHEDULE = ("schedule", "noise_schedule")
 
+OURS = "DiffusionPipeline"  # what diffusers has no pipeline for
 # The pipeline of diffusers that draws what each task draws. Where it has none, any reader of parts will do.
 PIPELINES: dict[TaskName, str] = {
     "text": "StableDiffusionPipeline",
@@ -57,6 +59,7 @@ PIPELINES: dict[TaskName, str] = {
     "unconditional": "LDMPipeline",
     "restoration": "LDMSuperResolutionPipeline",
 }
+NO_AUTOENCODER = {"vae": [None, None]}  # how a model that reads text says that it draws the pixels themselves
 SAFETY = ("text", "inpainting", "instruction", "upscaling")  # pipelines that ask for a safety checker
 
 
@@ -91,7 +94,7 @@ def _check_complete(fields: Fields, found: Mapping[str, tuple[str, str]]) -> Non
         needed["text_encoder"] = "text_encoder or bert"
     elif found.get("text_encoder", ("", ""))[0] == "text_encoder":
         needed["tokenizer"] = "tokenizer"
-    if "tokenizer" in found or "text_encoder" in found:
+    if ("tokenizer" in found or "text_encoder" in found) and not NO_AUTOENCODER.items() <= fields.values.items():
         needed["autoencoder"] = "vae or vqvae"
     if missing := [name for slot, name in needed.items() if slot not in found]:
         raise BadCheckpoint(f"{fields.source!r} names no {', '.join(missing)}; a model like this needs it.")
@@ -100,12 +103,14 @@ def _check_complete(fields: Fields, found: Mapping[str, tuple[str, str]]) -> Non
 def write_model_index(parts: Parts, written: Mapping[str, str]) -> dict[str, Any]:
     """The model_index.json of a folder whose sub-folders `written` gives with their classes."""
     task = parts.task
-    index: dict[str, Any] = {"_class_name": PIPELINES.get(task, "DiffusionPipeline"), "_diffusers_version": VERSION}
+    index: dict[str, Any] = {"_class_name": PIPELINES.get(task, OURS), "_diffusers_version": VERSION}
     if task == "text" and "bert" in written:
         index["_class_name"] = "LDMTextToImagePipeline"
     if task == "unconditional" and "vqvae" not in written:
         index["_class_name"] = "DDPMPipeline"
-    if task in SAFETY and "bert" not in written:
+    if parts.text_encoder is not None and isinstance(parts.autoencoder, Pixels):
+        index |= {"_class_name": OURS, **NO_AUTOENCODER}
+    elif task in SAFETY and "bert" not in written:
         index |= {"feature_extractor": [None, None], "safety_checker": [None, None], "requires_safety_checker": False}
     for name, kind in sorted(written.items()):
         index[name] = [LIBRARIES.get(kind, "diffusers"), kind]

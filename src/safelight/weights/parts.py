@@ -27,6 +27,7 @@ class Parts:
     tokenizer, text_encoder: of models that read text; the layout model has the encoder alone. class_embedder, rescaler,
     image_encoder: of those that are shown a class, a map of labels, a picture's meaning. embedding_statistics,
     noise_schedule: unCLIP's noise on that meaning; the upscaler has the schedule alone, for its small picture.
+    sampler: of a UNet that was distilled to few steps, the one that it draws with; None: any.
     """
 
     unet: UNet
@@ -39,6 +40,7 @@ class Parts:
     image_encoder: ImageEmbedder | None = None
     embedding_statistics: EmbeddingStatistics | None = None
     noise_schedule: ScheduleConfig | None = None
+    sampler: str | None = None
 
     @property
     def reader(self) -> tuple[AnyTokenizer, AnyTextEncoder]:

@@ -7,7 +7,12 @@ from pathlib import Path
 from safelight.configs import ScheduleConfig
 from safelight.weights.fields import Fields
 from safelight.weights.files import write_json
-from safelight.weights.schedule_config import read_schedule_config, write_noise_config, write_schedule_config
+from safelight.weights.schedule_config import (
+    read_schedule_config,
+    write_distilled_config,
+    write_noise_config,
+    write_schedule_config,
+)
 from safelight.weights.whole_folder import whole_folder
 
 NAME = "scheduler_config.json"
@@ -18,10 +23,14 @@ def load_schedule(folder: Path | str) -> ScheduleConfig:
     return read_schedule_config(Fields.read(Path(folder) / NAME))
 
 
-def save_schedule(folder: Path | str, schedule: ScheduleConfig) -> None:
-    """Write a noise law as a scheduler's folder; raises BadInput."""
+def save_schedule(folder: Path | str, schedule: ScheduleConfig, sampler: str | None = None) -> None:
+    """Write a noise law as a scheduler's folder; raises BadInput.
+
+    sampler: the only one that the model draws with, where it was distilled for one.
+    """
+    config = write_schedule_config(schedule) if sampler is None else write_distilled_config(schedule, sampler)
     with whole_folder(Path(folder), mark=NAME) as partial:
-        write_json(partial / NAME, write_schedule_config(schedule))
+        write_json(partial / NAME, config)
 
 
 def save_noise_schedule(folder: Path | str, schedule: ScheduleConfig) -> None:

@@ -38,6 +38,10 @@ DEFAULTS: dict[str, tuple[float, float, str]] = {
     "UniPCMultistepScheduler": _ORIGINAL,
 }
 CLASS = "DPMSolverMultistepScheduler"
+# The class that stands for a sampler without which a distilled model does not draw.
+DISTILLED: dict[str, str] = {"lcm": "LCMScheduler"}
+
+_LAW = ("beta_end", "beta_schedule", "beta_start", "num_train_timesteps", "prediction_type", "trained_betas")
 
 
 def read_schedule_config(fields: Fields) -> ScheduleConfig:
@@ -81,8 +85,14 @@ def write_schedule_config(config: ScheduleConfig) -> dict[str, Any]:
     }
 
 
+def write_distilled_config(config: ScheduleConfig, sampler: str) -> dict[str, Any]:
+    """The scheduler_config.json of a model that was distilled for `sampler`, one of `DISTILLED`."""
+    wanted = (*_LAW, "rescale_betas_zero_snr", "clip_sample", "set_alpha_to_one", "steps_offset")
+    law = write_schedule_config(config)
+    return {"_class_name": DISTILLED[sampler], **{name: law[name] for name in wanted}, "original_inference_steps": 50}
+
+
 def write_noise_config(config: ScheduleConfig) -> dict[str, Any]:
     """The scheduler_config.json of one that only adds noise: to an upscaler's picture, to a picture's vector."""
-    wanted = ("beta_end", "beta_schedule", "beta_start", "num_train_timesteps", "prediction_type", "trained_betas")
     law = write_schedule_config(config)
-    return {"_class_name": "DDPMScheduler", **{name: law[name] for name in wanted}, "clip_sample": False}
+    return {"_class_name": "DDPMScheduler", **{name: law[name] for name in _LAW}, "clip_sample": False}
