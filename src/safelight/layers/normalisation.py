@@ -54,6 +54,8 @@ class GroupNorm(nn.GroupNorm):
             and x.device.type == "cpu"
             and x.dim() == 4
             and not x.is_contiguous()
+            and x.is_contiguous(memory_format=torch.channels_last)
+            and (len(x) > 1 or x.stride(0) == x.numel())  # a single picture may lie so and not look so to the kernel
             and not torch.compiler.is_compiling()
         )
         if slow_backward:

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import torch
 
-import safelight
-from safelight.data.collection import Record, fingerprint, split_up
+from safelight import __version__
+from safelight.data.collection import Record, split_up
+from safelight.data.fingerprint import content_hash
 from safelight.training.engine.disk import writing
 from safelight.weights.files import beside
 
@@ -93,7 +94,7 @@ def last_figures(log: Path) -> dict[str, float]:
 def machine(device: str) -> dict[str, str]:
     """What a run's figures depend on beside its recipe and its data."""
     facts = {
-        "safelight": " ".join(filter(None, (safelight.__version__, _commit()))),
+        "safelight": " ".join(filter(None, (__version__, _commit()))),
         "torch": torch.__version__,
         "python": platform.python_version(),
         "system": platform.platform(),
@@ -111,7 +112,7 @@ def _data(records: Sequence[Record]) -> list[str]:
     rows = [
         ("training pictures", str(len(training))),
         ("held-out pictures", str(len(held_out))),
-        ("names, hashed", fingerprint(training)),
+        ("pictures and captions, hashed", content_hash(training)),
     ]
     for field in TOLD:
         counts = Counter(str(record.fields[field]) for record in training if field in record.fields)

@@ -111,3 +111,14 @@ def test_the_search_finds_exactly_the_pairs_that_comparing_all_finds(monkeypatch
 def test_nothing_is_alike_in_nothing() -> None:
     assert alike([]) == []
     assert alike([likeness(scene(0))]) == []
+
+
+@pytest.mark.parametrize("shape", ["circle", "square", "bar", "cross"])
+def test_symmetry_does_not_make_the_hash_unsteady(shape: str) -> None:
+    """Half of the frequencies of a symmetric drawing are 0, and the sign of what is left of them is noise."""
+    picture = draw("blue", shape)
+    rng = numpy.random.default_rng(0)
+    for _ in range(10):
+        grain = rng.integers(-2, 3, (32, 32, 3))
+        pixels = numpy.clip(numpy.asarray(picture.convert("RGB")).astype(int) + grain, 0, 255).astype(numpy.uint8)
+        assert alike([likeness(picture), likeness(Image.fromarray(pixels).convert("RGBA"))]) == [(0, 1)]

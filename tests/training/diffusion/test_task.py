@@ -13,11 +13,9 @@ import torch
 from safelight.data.collection import Record
 from safelight.errors import BadCheckpoint, BadInput
 from safelight.text.prompt import encode_prompts
-from safelight.training.diffusion import texts as texts_of_captions
 from safelight.training.diffusion.new_model import new_parts
 from safelight.training.diffusion.settings import DiffusionDataConfig, ObjectiveConfig
 from safelight.training.diffusion.task import DiffusionTask, task_of_model
-from safelight.training.diffusion.texts import TextCache
 from safelight.training.engine.noise import SampleNoise
 from safelight.training.recipe import DiffusionRecipe
 from safelight.weights import open_folder
@@ -110,20 +108,6 @@ def test_what_was_trained_is_what_the_folder_holds(tmp_path: Path) -> None:
     averages = {name.removeprefix("average/"): value for name, value in stored(tmp_path).items() if "average/" in name}
     assert all(torch.equal(value, averages[name]) for name, value in loaded.unet.named_parameters())
     assert loaded.schedule == task.learner.parts.schedule
-
-
-def test_hidden_states_are_computed_once_and_do_not_depend_on_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = parts()
-    texts = TextCache(made.tokenizer, made.text_encoder)
-    together = texts(["a red circle", "a blue bar", "a red circle"])
-    assert torch.equal(together[0], together[2])
-    assert len(texts.kept) == 2
-    monkeypatch.setattr(texts_of_captions, "KEPT_TEXTS", 2)
-    assert torch.equal(texts(["", "a blue bar", "a red circle"])[1:], together[[1, 2]])
-    assert len(texts.kept) <= 2
-    with torch.no_grad():
-        expected = made.text_encoder(made.tokenizer(["a blue bar"]).ids)
-    torch.testing.assert_close(together[1:2], expected, rtol=1e-2, atol=1e-2)
 
 
 def test_nothing_need_be_held_out(tmp_path: Path) -> None:
