@@ -115,9 +115,9 @@ class BertConfig:
     vocabulary: int = 30522  # of boxes: labels, and as many places on a square grid
     length: int = 77  # the most tokens; a box is three, and two more say what part of the picture is drawn
     width: int = 1280  # of the vectors that the UNet reads
-    layers: int = 32
+    layers: int = 32  # transformer blocks
     heads: int = 8  # of attention
-    head_width: int = 64
+    head_width: int = 64  # of each, whatever the width
 
     def __post_init__(self) -> None:
         _positive("BertConfig", vocabulary=self.vocabulary, length=self.length, width=self.width, layers=self.layers)

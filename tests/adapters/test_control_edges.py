@@ -58,3 +58,10 @@ def test_slopes_of_a_ramp() -> None:
     right, down = slopes(numpy.add.outer(2.0 * numpy.arange(5), 3.0 * numpy.arange(6)))
     assert (right[1:-1, 1:-1] == 8 * 3).all()
     assert (down[1:-1, 1:-1] == 8 * 2).all()
+
+
+@pytest.mark.parametrize(("step", "found"), [(5, False), (70, True), (255, True)])
+def test_what_an_eye_would_trace_is_found(step: int, found: bool) -> None:
+    picture = Image.new("L", (40, 40), 255)
+    ImageDraw.Draw(picture).rectangle((10, 10, 29, 29), fill=255 - step)
+    assert lines_of(picture).any() == found

@@ -23,7 +23,12 @@ torch.set_num_threads(1)
 SHORT = {
     "autoencoder": ("network.channels=[16, 16, 16]", "loop.batch_size=2"),
     "clip": ("text.layers=1", "image.layers=1", "loop.batch_size=4"),
-    "diffusion": ("network.channels=[16, 32]", "loop.batch_size=2", 'data.prompts=["a red bar"]'),
+    "diffusion": (
+        "network.channels=[16, 32, 32]",
+        "network.heads=[1, 2, 2]",
+        "loop.batch_size=2",
+        'data.prompts=["a red bar"]',
+    ),
 }
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy
 from PIL import Image, ImageFilter
 
-BLUR = 1.4  # pixels: the deviation of the Gaussian
-WEAK, STRONG = 0.1, 0.2  # of the steepest slope that a picture can have
+BLUR = 1.0  # pixels: the deviation of the Gaussian
+WEAK, STRONG = 0.03, 0.08  # of the steepest slope that a picture can have
 STEEPEST = 4 * 255 * 2**0.5  # of the Sobel operator on 8 bits, both ways
 
 # The step to the next pixel along a slope that runs right, down and right, down, down and left.

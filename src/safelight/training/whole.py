@@ -15,7 +15,7 @@ from safelight.data.collection import open_collection
 from safelight.opening import OF_A_RUN
 from safelight.training.engine.disk import writing
 from safelight.training.engine.processes import ALONE, Processes
-from safelight.training.examination import Marks, examine
+from safelight.training.examination import FIELD, Marks, examine
 from safelight.training.recipe import Recipe
 from safelight.training.running import left_by
 from safelight.training.stages import Inputs
@@ -29,10 +29,11 @@ SHEET = "examination.png"
 
 
 def stages_for(data: Path, recipe: Recipe) -> tuple[str, ...]:
-    """The stages in their order; the judge among them where the samples carry the labels that it learns to tell."""
+    """The stages in their order; the judge among them where the samples name at least two concepts."""
     records = open_collection(data, recipe.classifier.where)
-    labelled = all(label in record.fields for label in recipe.classifier.data.labels for record in records)
-    return (*STAGES_OF_A_MODEL, JUDGE) if labelled else STAGES_OF_A_MODEL
+    concepts = {record.fields.get(FIELD) for record in records if record.split == "train"}
+    judged = len(concepts) > 1 and None not in concepts and FIELD in recipe.classifier.data.labels
+    return (*STAGES_OF_A_MODEL, JUDGE) if judged else STAGES_OF_A_MODEL
 
 
 def inputs_of(name: str, run: Path, data: Path, processes: Processes = ALONE) -> Inputs:

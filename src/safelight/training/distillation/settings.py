@@ -15,7 +15,7 @@ class DistillationConfig:
 
     method: Literal["guidance", "consistency", "trajectories"] = "consistency"  # see docs/distillation.md
     lowest_guidance: float = 3.0  # of the teacher's guidance scales, which are drawn evenly between the two
-    highest_guidance: float = 9.0
+    highest_guidance: float = 9.0  # the largest of them
     guidance_width: int = 256  # of the waves that tell the student the scale
     grid: int = 50  # steps of the teacher's way from noise to picture: the student jumps from any of them
     huber: float = 0.001  # errors far below it count squared, those far above it as they are
