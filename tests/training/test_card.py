@@ -45,7 +45,10 @@ def test_it_tells_figures_data_code_machine_and_recipe(tmp_path: Path) -> None:
 
 
 def test_other_data_is_another_card() -> None:
-    hashed = [re.search(r"pictures and captions, hashed \| (\w+)", card(facts(records=found))) for found in (records(), records()[1:])]
+    hashed = [
+        re.search(r"pictures and captions, hashed \| (\w+)", card(facts(records=found)))
+        for found in (records(), records()[1:])
+    ]
     assert None not in hashed
     assert hashed[0][1] != hashed[1][1]  # type: ignore[index]
 

@@ -15,12 +15,13 @@ from PIL import Image
 from safelight.data.backdrop import COLOURS, on_colour
 from safelight.data.collection import Record
 from safelight.errors import BadInput
+from safelight.evaluation.clip_judge import pixels_of
 from safelight.images import to_tensor
 from safelight.text import Tokenizer
 from safelight.training.clip.settings import ClipDataConfig, ClipLossConfig
 from safelight.training.clip.task import cropped, tokenizer_of_run
 from safelight.weights import load_clip
-from tests.data.shapes import draw, png, records
+from tests.data.shapes import SIDE, draw, png, records
 from tests.training.overfitting import losses_of_one_batch
 from tests.training.tiny_tasks import clip_task, loop_config, run, tokenizer
 
@@ -107,6 +108,16 @@ def test_a_finished_run_writes_its_tokenizer_once(tmp_path: Path, monkeypatch: p
         task.export(tmp_path / "new")
     assert Tokenizer.load(tmp_path / "tokenizer").vocabulary == task.tokenizer.vocabulary
     assert not (tmp_path / "new" / "tokenizer").exists()
+
+
+def test_a_clip_taken_out_of_its_run_still_says_how_it_sees(tmp_path: Path) -> None:
+    task = clip_task(tmp_path)
+    task.export(tmp_path)
+    alone = (tmp_path / "clip").rename(tmp_path / "elsewhere")
+    pixels, words = pixels_of(alone, alone, SIDE)
+    picture = on_colour(records("none")[0].picture(), COLOURS["white"])
+    torch.testing.assert_close(pixels(picture), to_tensor(picture), rtol=0, atol=1e-6)
+    assert words.endswith("-1 to 1")
 
 
 def test_the_same_captions_give_the_same_tokenizer() -> None:

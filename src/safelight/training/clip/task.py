@@ -32,6 +32,7 @@ from safelight.training.engine.noise import SampleNoise
 from safelight.training.engine.processes import is_main
 from safelight.training.picture_cache import PictureCache
 from safelight.weights import save_clip
+from safelight.weights.files import write_json
 from safelight.weights.whole_folder import whole_folder
 
 HELD_OUT = 400
@@ -54,6 +55,27 @@ def tokenizer_of_run(folder: Path, records: Sequence[Record], data: ClipDataConf
     tokenizer = Tokenizer.train([*captions, *backgrounds * BACKGROUND_COUNT], size=data.vocabulary, length=length)
     tokenizer.save(folder / "tokenizer")
     return tokenizer
+
+
+def as_it_sees(size: int) -> dict[str, Any]:
+    """What is done to a picture before the image encoder sees it, as transformers' CLIPImageProcessor reads it.
+
+    Pictures were squares of `size` pixels in [-1, 1].
+    """
+    return {
+        "image_processor_type": "CLIPImageProcessor",
+        "do_convert_rgb": True,
+        "do_resize": True,
+        "size": {"shortest_edge": size},
+        "resample": 3,
+        "do_center_crop": True,
+        "crop_size": {"height": size, "width": size},
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": [0.5, 0.5, 0.5],
+        "image_std": [0.5, 0.5, 0.5],
+    }
 
 
 class ClipTask:
@@ -140,6 +162,7 @@ class ClipTask:
             with whole_folder(folder / "tokenizer", mark="vocab.json") as partial:
                 self.tokenizer.save(partial)
         save_clip(folder / "clip", plain(self.network))
+        write_json(folder / "clip" / "preprocessor_config.json", as_it_sees(self.network.image.config.size))
 
     def _embed_pictures(self, shown: Sequence[int]) -> Tensor:
         """These held-out pictures, on white: (n, d)."""
