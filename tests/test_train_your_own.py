@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,24 @@ from PIL import Image
 
 from safelight.apps.cli import main
 from safelight.images import to_tensor
+from safelight.training import whole
+from safelight.training.examination import examine
 
 PAGE = Path(__file__).parent.parent / "docs" / "train-your-own.md"
 BLOCKS = re.findall(r"```(python|sh)\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
 STAGES = ("autoencoder", "clip", "diffusion", "classifier")
 SHORT = [f"{stage}.loop.steps=2" for stage in STAGES]
-SMALL = ["autoencoder.network.channels=[16,16,16]", "clip.text.layers=1", "clip.image.layers=1"]
+SMALL = [
+    "autoencoder.network.channels=[16,16,16]",
+    "clip.text.layers=1",
+    "clip.image.layers=1",
+    "diffusion.network.channels=[16,32,32]",
+    "diffusion.network.heads=[1,2,2]",
+    "classifier.network.channels=[16,16]",
+    "classifier.network.size=16",
+    "classifier.loop.batch_size=8",
+    "clip.loop.batch_size=8",
+]
 
 
 def follow(folder: Path, monkeypatch: pytest.MonkeyPatch, changes: list[str]) -> None:
@@ -36,6 +49,7 @@ def follow(folder: Path, monkeypatch: pytest.MonkeyPatch, changes: list[str]) ->
 
 
 def test_the_page_leads_to_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whole, "examine", partial(examine, seeds=1, steps=1))
     follow(tmp_path, monkeypatch, [*SHORT, *SMALL])
     assert len(list((tmp_path / "shapes").glob("*.png"))) == 30
     for name in ("ring.png", "triangle.png"):

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ import torch
 
 import safelight
 from safelight.apps.cli import main
+from safelight.training import whole
 from safelight.training.autoencoder.task import AutoencoderTask
 from safelight.training.engine.checkpoint import checkpoints
 from safelight.training.engine.lock import Claim
+from safelight.training.examination import examine
 from tests.data.shapes import records, write_folder, write_shard
 
 torch.set_num_threads(1)
@@ -112,9 +115,19 @@ def test_the_printed_configuration_is_a_recipe(tmp_path: Path, capsys: Any) -> N
 def test_all_stages_make_a_model_and_go_on_where_they_were_left(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
+    monkeypatch.setattr(whole, "examine", partial(examine, seeds=1, steps=1))
     changes = [f"{stage}.{change}" for stage, settings in SHORT.items() for change in (*settings, "loop.steps=2")]
     words = ["train", "all", "--data", str(data), "--out", str(tmp_path)]
-    words += [word for change in [*changes, "classifier.loop.steps=2"] for word in ("--set", change)]
+    words += [
+        word
+        for change in [
+            *changes,
+            "classifier.loop.steps=2",
+            "classifier.loop.batch_size=4",
+            "classifier.network.size=16",
+        ]
+        for word in ("--set", change)
+    ]
     assert main(words) == 0
     capsys.readouterr()
     card = tmp_path / "model" / "README.md"

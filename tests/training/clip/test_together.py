@@ -44,6 +44,7 @@ def one_of_several(rank: int, folder: Path) -> None:
             gradient /= PROCESSES
         if rank == 0:
             save_file(found, folder / f"{kind}.safetensors")
+    distributed.barrier()  # whoever leaves first would take the meeting place along
     distributed.destroy_process_group()
 
 
