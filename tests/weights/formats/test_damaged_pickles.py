@@ -117,7 +117,7 @@ def test_a_pickle_that_lies_is_refused(
     started = time.process_time()
     with pytest.raises(BadCheckpoint) as raised:
         read(path)
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < 10  # a trap would take minutes
     assert str(raised.value).startswith(f"{str(path)!r} is ")
     assert words in str(raised.value)
     assert len(str(raised.value)) < 600 + len(str(path))

@@ -94,7 +94,7 @@ def test_a_header_that_lies_is_refused_at_once(name: str, tmp_path: Path) -> Non
     started = time.process_time()
     with pytest.raises(BadCheckpoint) as raised:
         read_file(file)
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < 10  # a trap would take minutes
     assert str(raised.value).startswith(f"{str(file)!r} is no whole safetensors file: ")
     assert words in str(raised.value)
     assert len(str(raised.value)) < 1000 + len(str(file))
