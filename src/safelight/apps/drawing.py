@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safelight.apps.terminal import prediction_of, progress
+from safelight.apps.terminal import progress
 from safelight.request import Request
 
 if TYPE_CHECKING:
@@ -28,23 +28,6 @@ def add_drawing_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--guidance", type=float, default=7.5, metavar="G", help="1 is none (default: %(default)s)")
     command.add_argument("--sampler", default="dpmpp_2m", metavar="S", help="(default: %(default)s)")
     command.add_argument("--grid", default="karras", metavar="K", help="noise levels visited (default: %(default)s)")
-
-
-def pipeline_of(arguments: argparse.Namespace) -> Pipeline:
-    """The model that the words on the command line name."""
-    from safelight.pipeline import load
-
-    return load(
-        arguments.model,
-        dtype=arguments.dtype,
-        device=arguments.device,
-        variant=arguments.variant,
-        prediction=prediction_of(arguments.prediction),
-        weights="raw" if arguments.raw else "averaged",
-        autoencoder=arguments.vae,
-        text_encoder=arguments.text_encoder,
-        unet=arguments.unet,
-    )
 
 
 def drawn_folder(pipeline: Pipeline, prompts: Sequence[Prompt], folder: Path, asked: argparse.Namespace) -> DrawnFolder:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safelight.apps.drawing import add_drawing_arguments, drawn_folder, pipeline_of, prompted
-from safelight.apps.terminal import add_json_argument, add_model_arguments, answer, progress
+from safelight.apps.drawing import add_drawing_arguments, drawn_folder, prompted
+from safelight.apps.terminal import add_json_argument, add_model_arguments, answer, pipeline_of, progress
 from safelight.errors import BadInput
 from safelight.recipe import whole_number
 from safelight.request import check_text

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safelight.apps.inputs import add_adapter_arguments, add_adapters, add_input_arguments, check_given, read_boxes
-from safelight.apps.terminal import add_json_argument, add_model_arguments, answer, prediction_of, progress
+from safelight.apps.terminal import add_json_argument, add_model_arguments, answer, pipeline_of, progress
 from safelight.request import Request
 
 if TYPE_CHECKING:
@@ -52,22 +52,11 @@ def run(arguments: argparse.Namespace) -> None:
     request_of(arguments)  # what cannot be meant is refused before a model is opened
     files = output_files(arguments.out, arguments.count)
     from safelight.images import check_writable, grid, write_picture
-    from safelight.pipeline import load
 
     for file in (*files, *([arguments.sheet] if arguments.sheet else [])):
         check_writable(file)
     started = time.perf_counter()
-    pipeline = load(
-        arguments.model,
-        dtype=arguments.dtype,
-        device=arguments.device,
-        variant=arguments.variant,
-        prediction=prediction_of(arguments.prediction),
-        weights="raw" if arguments.raw else "averaged",
-        autoencoder=arguments.vae,
-        text_encoder=arguments.text_encoder,
-        unet=arguments.unet,
-    )
+    pipeline = pipeline_of(arguments)
     request = request_of(arguments, pipeline.usual)
     check_given(pipeline, request, arguments.prompt)
     add_adapters(pipeline, arguments)

@@ -6,10 +6,13 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from safelight.configs import Prediction
 from safelight.errors import unknown_name
+
+if TYPE_CHECKING:
+    from safelight.pipeline import Pipeline
 
 Item = TypeVar("Item")
 
@@ -34,6 +37,23 @@ def prediction_of(word: str | None) -> Any:
     if word is not None and word not in get_args(Prediction):
         raise unknown_name("prediction", word, get_args(Prediction))
     return word
+
+
+def pipeline_of(arguments: argparse.Namespace) -> Pipeline:
+    """The model that the words on the command line name."""
+    from safelight.pipeline import load
+
+    return load(
+        arguments.model,
+        dtype=arguments.dtype,
+        device=arguments.device,
+        variant=arguments.variant,
+        prediction=prediction_of(arguments.prediction),
+        weights="raw" if arguments.raw else "averaged",
+        autoencoder=arguments.vae,
+        text_encoder=arguments.text_encoder,
+        unet=arguments.unet,
+    )
 
 
 def add_json_argument(command: argparse.ArgumentParser) -> None:
