@@ -11,6 +11,7 @@ import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -157,7 +158,7 @@ def gradients(
         shared = nullcontext() if number == config.accumulate else state.spread.adding_up()
         with shared:
             with autocast(config):
-                losses = state.spread.learn(lambda batch=batch: task.loss(batch.samples, batch.noise))  # type: ignore[misc]
+                losses = state.spread.learn(partial(task.loss, batch.samples, batch.noise))
             state.scaler.scale(losses["loss"] / config.accumulate).backward()
         for name, value in losses.items():
             share = value.detach() / config.accumulate

@@ -110,7 +110,7 @@ def begin(
     device = placement_for(config.device, None).device
     spread = processes.spread(config)
     layout = spread.memory_format if config.optimiser not in LAYING_OUT else torch.contiguous_format
-    network = network.to(device, memory_format=layout)  # type: ignore[call-overload]
+    network = network.to(device, memory_format=layout)  # type: ignore[call-overload]  # torch's stubs lack it
     for each in (network, *frozen):
         if config.recompute:
             recompute_blocks(each)

@@ -38,7 +38,7 @@ def open_start(model: str, device: str, frozen: Literal["fp32", "bf16"] = "fp32"
     known = fingerprint(parts)
     place = placement_for(device, None).device
     for network in _networks(parts):
-        network.to(place).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.to(place).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
         network.eval().requires_grad_(False)
     return Start(parts=parts, name=name, fingerprint=known)
 
