@@ -234,6 +234,7 @@ class UNetConfig:
     classes: int = 0  # size of the label table; 0 means no class labels
     class_vector: int = 0  # width of a vector that stands for a label (unCLIP's image embedding); 0 means none
     guidance_width: int = 0  # of the waves that say which guidance a distilled UNet imitates (LCM: 256); 0 means none
+    pooling_heads: int = 0  # of the attention that pools the context into a vector beside the noise level (IF); 0: none
     modulation: Modulation = "shift"  # what the embedding does in residual blocks
     resampling: Resampling = "conv"  # how levels halve and double: a convolution, or a residual block
     groups: int = 32  # of the group norms
@@ -261,6 +262,12 @@ class UNetConfig:
             raise BadInput(
                 f"UNetConfig.guidance_width is {self.guidance_width}; it must be 0 or an even number from 4."
             )
+        if self.pooling_heads:
+            _divides("UNetConfig", "pooling_heads", self.pooling_heads, self.context_width)
+            if not self.reads_context:
+                raise BadInput(
+                    f"UNetConfig.pooling_heads is {self.pooling_heads} in a UNet that reads no context; it must be 0."
+                )
         if self.classes and self.class_vector:
             raise BadInput(
                 f"UNetConfig.classes is {self.classes} and class_vector {self.class_vector}; one of them must be 0."

@@ -47,6 +47,7 @@ CASES: dict[str, dict[str, Any]] = {
         "layers_per_block": 1,
         "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
     },
+    "the text beside the noise level": {"addition_embed_type": "text", "addition_embed_type_num_heads": 4},
     "grey hints, no halving": {"conditioning_channels": 1, "conditioning_embedding_out_channels": (8,)},
 }
 

@@ -30,6 +30,7 @@ CASES: dict[str, dict[str, Any]] = {
     "two blocks, two transformers": {"layers_per_block": 2, "transformer_layers_per_block": 2},
     "nine input channels": {"in_channels": 9},
     "classes": {"num_class_embeds": 5},
+    "the text beside the noise level": {"addition_embed_type": "text", "addition_embed_type_num_heads": 4},
     "self-attention in the middle level": {
         "down_block_types": ("CrossAttnDownBlock2D", "AttnDownBlock2D", "DownBlock2D"),
         "up_block_types": ("UpBlock2D", "AttnUpBlock2D", "CrossAttnUpBlock2D"),

@@ -82,6 +82,13 @@ def test_guidance_changes_what_a_distilled_unet_predicts() -> None:
     assert not torch.allclose(weak, strong, atol=1e-4)
 
 
+def test_a_pooled_text_reaches_the_finest_level() -> None:
+    unet, latent = small(pooling_heads=2), noise(1, 4, 8, 8)
+    with torch.no_grad():
+        apple, fox = (unet.embed(latent, 3, context=noise(1, 7, 6, seed=seed)) for seed in (1, 2))
+    assert not torch.allclose(apple, fox, atol=1e-4)
+
+
 @pytest.mark.parametrize("size", [(8, 8), (7, 9), (13, 6)])
 def test_residual_resampling_gives_odd_sizes_back(size: tuple[int, int]) -> None:
     unet = small(resampling="residual", modulation="scale_and_shift")
@@ -98,6 +105,11 @@ def test_residual_resampling_gives_odd_sizes_back(size: tuple[int, int]) -> None
         ({"guidance_width": -2}, "an even number from 4"),
         ({"classes": -1}, "classes is -1"),
         ({"class_vector": -1}, "class_vector is -1"),
+        ({"pooling_heads": 4}, "pooling_heads is 4; it must divide 6"),
+        (
+            {"pooling_heads": 2, "attention": ("none",) * 2, "middle_attention": "self"},
+            "reads no context; it must be 0",
+        ),
     ],
 )
 def test_a_shape_that_cannot_be_is_refused(changes: dict[str, int], message: str) -> None:

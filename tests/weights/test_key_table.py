@@ -13,7 +13,9 @@ from safelight.weights.key_table import KeyTable, under
 from safelight.weights.unet_keys import unet_keys
 
 MIXED = UNetConfig(attention=("cross", "self", "none", "only_cross"), classes=3)
-RESIZED = UNetConfig(resampling="residual", modulation="scale_and_shift", class_vector=5, guidance_width=8)
+RESIZED = UNetConfig(
+    resampling="residual", modulation="scale_and_shift", class_vector=5, guidance_width=8, pooling_heads=8
+)
 
 
 @pytest.mark.parametrize(

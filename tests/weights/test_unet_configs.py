@@ -155,7 +155,7 @@ def test_heads_of_several_widths_need_the_text_layout() -> None:
         ("projection_class_embeddings_input_dim", 1024, 'needs class_embed_type "projection"'),
         ("encoder_hid_dim_type", "text_proj", "allowed: null"),
         ("class_embeddings_concat", True, "allowed: false"),
-        ("addition_embed_type", "text_time", "allowed: null"),
+        ("addition_embed_type", "text_time", 'allowed: null, "text"'),
         ("encoder_hid_dim", 1024, "allowed: null"),
         ("time_cond_proj_dim", 0, "whole number from 1"),
         ("time_cond_proj_dim", 255, "an even number"),

@@ -16,7 +16,7 @@ from safelight.adapters.control_config import ControlConfig
 from safelight.errors import BadInput
 from safelight.layers.embeddings import EmbeddingPerceptron, sinusoidal_embedding
 from safelight.unet.levels import DownLevel, Middle
-from safelight.unet.unet import Residuals
+from safelight.unet.unet import Residuals, context_pooling, pooled
 
 
 class HintEncoder(nn.Module):
@@ -50,6 +50,7 @@ class ControlNet(nn.Module):
         self.config = config
         finest = config.unet.channels[0]
         self.level_embedding = EmbeddingPerceptron(finest, 4 * finest)
+        self.context_pooling = context_pooling(config.unet)
         self.conv_in = nn.Conv2d(config.unet.in_channels, finest, 3, padding=1)
         self.hint = HintEncoder(config)
         self.down = nn.ModuleList(DownLevel(config.unet, level) for level in range(len(config.unet.channels)))
@@ -65,22 +66,23 @@ class ControlNet(nn.Module):
         of another size.
         """
         self.check_hint(hint, latent)
-        embedding = self.embed(latent, timestep)
+        embedding = self.embed(latent, timestep, context)
         kept = [self.conv_in(latent) + self.hint(hint)]
         for down in self.down:
             kept.extend(down(kept[-1], embedding, context))
         middle = self.middle(kept[-1], embedding, context)
         return Residuals([conv(x) for conv, x in zip(self.zero_convs, kept, strict=True)], self.zero_middle(middle))
 
-    def embed(self, latent: Tensor, timestep: Tensor | float) -> Tensor:
-        """The vector that tells the residual blocks the noise level, as in the UNet: (b, e)."""
+    def embed(self, latent: Tensor, timestep: Tensor | float, context: Tensor | None = None) -> Tensor:
+        """The vector that tells the residual blocks the noise level, and the text, as in the UNet: (b, e)."""
         waves = sinusoidal_embedding(
             torch.as_tensor(timestep, device=latent.device).expand(len(latent)),
             self.config.unet.channels[0],
             sine_first=self.config.unet.sine_first,
             frequency_shift=self.config.unet.frequency_shift,
         )
-        return self.level_embedding(waves.to(self.conv_in.weight.dtype))
+        embedding = self.level_embedding(waves.to(self.conv_in.weight.dtype))
+        return embedding + pooled(self.context_pooling, context)
 
     def check_hint(self, hint: Tensor, latent: Tensor) -> None:
         """Raise BadInput for a picture that does not lie over the latent."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
+
+from safelight.layers.attention import attend
 
 
 def sinusoidal_embedding(
@@ -44,3 +47,32 @@ class EmbeddingPerceptron(nn.Module):
     def forward(self, vector: Tensor) -> Tensor:
         """(b, in_width) -> (b, out_width)."""
         return self.linear2(functional.silu(self.linear1(vector)))
+
+
+class ContextPooling(nn.Module):
+    """All that is read as one vector: attention from the mean of the context to its parts (DeepFloyd IF, 2023).
+
+    It reaches the residual blocks of every level, those without cross-attention too, as a class would.
+    """
+
+    def __init__(self, context_width: int, out_width: int, *, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm_in = nn.LayerNorm(context_width)
+        self.place = nn.Parameter(torch.randn(1, context_width) * context_width**-0.5)
+        self.query = nn.Linear(context_width, context_width)
+        self.key = nn.Linear(context_width, context_width)
+        self.value = nn.Linear(context_width, context_width)
+        self.out = nn.Linear(context_width, out_width)
+        self.norm_out = nn.LayerNorm(out_width)
+
+    def forward(self, context: Tensor) -> Tensor:
+        """(b, n, context_width) -> (b, out_width)."""
+        context = self.norm_in(context)
+        mean = context.mean(dim=1, keepdim=True) + self.place
+        everything = torch.cat([mean, context], dim=1)
+        q, k, v = (
+            rearrange(projected, "b n (h d) -> b h n d", h=self.heads)
+            for projected in (self.query(mean), self.key(everything), self.value(everything))
+        )
+        return self.norm_out(self.out(rearrange(attend(q, k, v, causal=False), "b h 1 d -> b (h d)")))

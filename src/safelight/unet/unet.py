@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from safelight.configs import UNetConfig
 from safelight.errors import BadInput
-from safelight.layers.embeddings import EmbeddingPerceptron, guidance_embedding, sinusoidal_embedding
+from safelight.layers.embeddings import ContextPooling, EmbeddingPerceptron, guidance_embedding, sinusoidal_embedding
 from safelight.layers.normalisation import GroupNorm
 from safelight.unet.levels import DownLevel, Middle, UpLevel
 
@@ -35,6 +35,7 @@ class UNet(nn.Module):
             nn.Linear(config.guidance_width, finest, bias=False) if config.guidance_width else None
         )
         self.class_embedding = class_embedding(config)
+        self.context_pooling = context_pooling(config)
         self.conv_in = nn.Conv2d(config.in_channels, finest, 3, padding=1)
         levels = range(len(config.channels))
         self.down = nn.ModuleList(DownLevel(config, level) for level in levels)
@@ -61,7 +62,7 @@ class UNet(nn.Module):
         guidance: scalar or (b,), 1 = none, for one that was distilled to imitate guidance of that scale.
         Returns (b, out_channels, h, w). Raises BadInput where an input that the network needs is missing or misshapen.
         """
-        embedding = self.embed(latent, timestep, class_label, guidance)
+        embedding = self.embed(latent, timestep, class_label, guidance, context)
         x = self.conv_in(latent)
         skips = [x]
         for down in self.down:
@@ -79,8 +80,9 @@ class UNet(nn.Module):
         timestep: Tensor | float,
         class_label: Tensor | None = None,
         guidance: Tensor | float | None = None,
+        context: Tensor | None = None,
     ) -> Tensor:
-        """The vector that tells the residual blocks the noise level, and the class where there is one: (b, e)."""
+        """The vector that tells the residual blocks the noise level, and the class or the text where they do: (b, e)."""
         dtype = self.conv_in.weight.dtype
         waves = sinusoidal_embedding(
             _one_each(timestep, latent),
@@ -95,7 +97,7 @@ class UNet(nn.Module):
                 )
             known = guidance_embedding(_one_each(guidance, latent), self.config.guidance_width)
             waves = waves + self.guidance_projection(known.to(dtype))
-        embedding = self.level_embedding(waves)
+        embedding = self.level_embedding(waves) + pooled(self.context_pooling, context)
         if self.class_embedding is None:
             return embedding
         check_class_label(self.config, class_label)
@@ -109,6 +111,18 @@ def class_embedding(config: UNetConfig) -> nn.Module | None:
     if config.class_vector:
         return EmbeddingPerceptron(config.class_vector, 4 * config.channels[0])
     return None
+
+
+def context_pooling(config: UNetConfig) -> ContextPooling | None:
+    """What turns the context into a vector as wide as the embedding, or None where only cross-attention reads it."""
+    if not config.pooling_heads:
+        return None
+    return ContextPooling(config.context_width, 4 * config.channels[0], heads=config.pooling_heads)
+
+
+def pooled(pooling: ContextPooling | None, context: Tensor | None) -> Tensor | float:
+    """The context as a vector (b, e) to add to the embedding; 0 where it is not pooled, or not there."""
+    return 0.0 if pooling is None or context is None else pooling(context)
 
 
 def check_class_label(config: UNetConfig, label: Tensor | None) -> None:

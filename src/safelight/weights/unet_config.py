@@ -34,6 +34,7 @@ BLOCKS: dict[Level, Names] = {
 }
 MIDDLES: dict[str | None, Attention] = {"UNetMidBlock2DCrossAttn": "cross"}
 PROJECTIONS: dict[bool, Projection] = {False: "conv", True: "linear"}
+POOLINGS = {None: "none", "text": "pooled"}
 CLASS_EMBEDDINGS = {None: "table", "projection": "vector"}
 
 ONLY: dict[str, tuple[Any, ...]] = {
@@ -44,7 +45,6 @@ ONLY: dict[str, tuple[Any, ...]] = {
     "encoder_hid_dim_type": (None,),
     "num_attention_heads": (None,),
     "dual_cross_attention": (False,),
-    "addition_embed_type": (None,),
     "resnet_skip_time_act": (False,),
     "resnet_out_scale_factor": (1,),
     "time_embedding_act_fn": (None,),
@@ -79,6 +79,7 @@ def read_unet_config(fields: Fields) -> UNetConfig:
         projection=fields.choice("use_linear_projection", False, PROJECTIONS),
         class_vector=_read_class_vector(fields),
         guidance_width=_integer_or_none(fields, "time_cond_proj_dim"),
+        pooling_heads=_read_pooling(fields),
     )
 
 
@@ -95,6 +96,8 @@ def write_unet_config(config: UNetConfig) -> dict[str, Any]:
     return {
         "_class_name": CLASS,
         **write_shared(config),
+        **({"addition_embed_type_num_heads": config.pooling_heads} if config.pooling_heads else {}),
+        "addition_embed_type": named(POOLINGS, "pooled" if config.pooling_heads else "none"),
         "attention_head_dim": heads[0] if len(set(heads)) == 1 else heads,
         "class_embed_type": named(CLASS_EMBEDDINGS, "vector" if config.class_vector else "table"),
         "cross_attention_dim": config.context_width,
@@ -124,6 +127,12 @@ def _read_class_vector(fields: Fields) -> int:
     if fields.values.get("projection_class_embeddings_input_dim") is not None:
         raise fields.wrong("projection_class_embeddings_input_dim", 'it needs class_embed_type "projection"')
     return 0
+
+
+def _read_pooling(fields: Fields) -> int:
+    if fields.choice("addition_embed_type", None, POOLINGS) == "none":
+        return 0
+    return fields.integer("addition_embed_type_num_heads", 64)
 
 
 def _integer_or_none(fields: Fields, name: str) -> int:

@@ -37,6 +37,13 @@ ENDS: Rows = (
     ("class_embedding", "class_embedding"),  # a table of classes
     ("class_embedding.linear1", "class_embedding.linear_1"),  # or a perceptron over a vector
     ("class_embedding.linear2", "class_embedding.linear_2"),
+    ("context_pooling.norm_in", "add_embedding.norm1"),
+    ("context_pooling.place", "add_embedding.pool.positional_embedding"),
+    ("context_pooling.query", "add_embedding.pool.q_proj"),
+    ("context_pooling.key", "add_embedding.pool.k_proj"),
+    ("context_pooling.value", "add_embedding.pool.v_proj"),
+    ("context_pooling.out", "add_embedding.proj"),
+    ("context_pooling.norm_out", "add_embedding.norm2"),
     ("conv_in", "conv_in"),
     ("norm_out", "conv_norm_out"),
     ("conv_out", "conv_out"),

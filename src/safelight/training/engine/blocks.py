@@ -38,8 +38,11 @@ def compile_blocks(network: nn.Module) -> None:
 
     Blocks are reached by whatever method of the network is called. Names stay as they are.
     """
-    for block in blocks_of(network):
-        block.compile()
+    found = list(blocks_of(network))
+    config = torch._dynamo.config  # the limit is for each method: blocks of one class with other shapes count together
+    config.recompile_limit = max(config.recompile_limit, 4 * len(found))
+    for block in found:
+        block.compile(dynamic=False)
 
 
 class _Recomputed:

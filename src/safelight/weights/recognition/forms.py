@@ -90,7 +90,7 @@ FORMS: tuple[Form, ...] = (
         kind="unet",
         layout="original",
         landmark="output_blocks.0.0.in_layers.0.weight",
-        roots=_roots("input_blocks middle_block output_blocks time_embed label_emb out"),
+        roots=_roots("input_blocks middle_block output_blocks time_embed label_emb add_embedding out"),
         infer=unet_shapes.original_unet_config,
         keys=lambda config, _: original_unet_keys(config),
         build=UNet,
@@ -99,7 +99,9 @@ FORMS: tuple[Form, ...] = (
         kind="unet",
         layout="diffusers",
         landmark="up_blocks.0.resnets.0.norm1.weight",
-        roots=_roots("conv_in conv_out conv_norm_out time_embedding class_embedding down_blocks mid_block up_blocks"),
+        roots=_roots(
+            "conv_in conv_out conv_norm_out time_embedding class_embedding add_embedding down_blocks mid_block up_blocks"
+        ),
         infer=unet_shapes.diffusers_unet_config,
         keys=lambda config, _: unet_keys(config),
         build=UNet,

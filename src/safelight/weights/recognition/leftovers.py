@@ -35,7 +35,7 @@ FOREIGN: dict[str, str] = {
     "model.diffusion_model.joint_blocks.": "Stable Diffusion 3",
     "model.diffusion_model.double_blocks.": "Flux",
     "double_blocks.": "Flux",
-    "add_embedding.": "Stable Diffusion XL",
+    "add_embedding.linear_": "Stable Diffusion XL",
     "model.diffusion_model.caption_projection.": "PixArt",
     "image_adapter.": "an IP-adapter",
     "ip_adapter.": "an IP-adapter",

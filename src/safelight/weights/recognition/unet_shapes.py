@@ -2,7 +2,8 @@
 
 Heads, groups and the order of the sinusoids leave no trace in shapes. The heads follow the habit of the publishers:
 8 where the transformers have convolutions around them (SD 1), 64 wide where they have linear layers (SD 2), 32 wide in
-UNets without text (Rombach et al. 2022, tables 12 to 15). `matching.py` then looks whether a published model is meant.
+UNets without text (Rombach et al. 2022, tables 12 to 15); 64 wide where the text is pooled, as in DeepFloyd IF.
+`matching.py` then looks whether a published model is meant.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from safelight.errors import BadCheckpoint
 from safelight.weights.recognition.shapes import Shapes, likely_groups
 
 HEADS_1 = 8
-WIDTH_2, WIDTH_PLAIN = 64, 32
+WIDTH_2, WIDTH_PLAIN, WIDTH_POOLING = 64, 32, 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,7 @@ class Naming:
     classes: str
     class_vector: str
     guidance: str
+    pooling: str = "add_embedding.pool.q_proj.weight"
 
 
 def original_unet_config(shapes: Shapes) -> UNetConfig:
@@ -122,6 +124,7 @@ def _config(shapes: Shapes, naming: Naming) -> UNetConfig:
         classes=shapes.of(naming.classes, 2)[0] if naming.classes in shapes else 0,
         class_vector=shapes.of(naming.class_vector, 2)[1] if naming.class_vector in shapes else 0,
         guidance_width=shapes.of(naming.guidance, 2)[1] if naming.guidance in shapes else 0,
+        pooling_heads=max(1, shapes.of(naming.pooling, 2)[0] // WIDTH_POOLING) if naming.pooling in shapes else 0,
         modulation=modulation,
         resampling=resampling,
         groups=likely_groups((*channels, conv_in[0])),
