@@ -108,7 +108,7 @@ def test_residual_resampling_gives_odd_sizes_back(size: tuple[int, int]) -> None
         ({"pooling_heads": 4}, "pooling_heads is 4; it must divide 6"),
         (
             {"pooling_heads": 2, "attention": ("none",) * 2, "middle_attention": "self"},
-            "reads no context; it must be 0",
+            "reads no context",
         ),
     ],
 )

@@ -70,7 +70,7 @@ def test_a_frozen_network_recomputes_as_well(tmp_path: Path) -> None:
 
 def test_compiling_keeps_names_and_is_asked_of_every_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[nn.Module] = []
-    monkeypatch.setattr(nn.Module, "compile", lambda module: asked.append(module))
+    monkeypatch.setattr(nn.Module, "compile", lambda module, dynamic: asked.append(module))
     task = TASKS["clip"](tmp_path)
     run(task, loop_config(steps=1, compile=True), tmp_path / "run")
     assert asked == list(blocks_of(task.network))

@@ -100,7 +100,8 @@ FORMS: tuple[Form, ...] = (
         layout="diffusers",
         landmark="up_blocks.0.resnets.0.norm1.weight",
         roots=_roots(
-            "conv_in conv_out conv_norm_out time_embedding class_embedding add_embedding down_blocks mid_block up_blocks"
+            "conv_in conv_out conv_norm_out time_embedding class_embedding add_embedding "
+            "down_blocks mid_block up_blocks"
         ),
         infer=unet_shapes.diffusers_unet_config,
         keys=lambda config, _: unet_keys(config),
