@@ -82,7 +82,7 @@ class UNet(nn.Module):
         guidance: Tensor | float | None = None,
         context: Tensor | None = None,
     ) -> Tensor:
-        """The vector that tells the residual blocks the noise level, and the class and the text where it does: (b, e)."""
+        """The vector that tells the residual blocks the noise level, the class and the text: (b, e)."""
         dtype = self.conv_in.weight.dtype
         waves = sinusoidal_embedding(
             _one_each(timestep, latent),
