@@ -27,15 +27,19 @@ from safelight.placement import Placement
 from safelight.run import Run
 from safelight.weights import Parts
 
-Kind = Literal["lora", "embedding", "controlnet"]
+FEW_STEPS_SAMPLER = "lcm"
+Kind = Literal["lora", "embedding", "controlnet", "few_steps"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Adapter:
-    """One adapter that is on. file: where it was opened. weight: how strongly it works; 1 is as it was trained."""
+    """One adapter that is on. file: where it was opened. weight: how strongly it works; 1 is as it was trained.
+
+    The LoRA for few steps is the model's own and has no file.
+    """
 
     kind: Kind
-    file: str
+    file: str = ""
     weight: float = 1.0
     word: str = ""
     start: float = 0.0
@@ -66,6 +70,25 @@ class Adapted(Networks):
         """Add a LoRA to the weights; raises BadCheckpoint that lists every key which does not fit."""
         adapter = Adapter(kind="lora", file=os.fspath(file), weight=float(weight))
         return self._remembered(adapter, merge_lora(self, [(open_lora(Path(file), self.unet.config), weight)]))
+
+    def add_few_steps(self) -> Attachment:
+        """Add the LoRA that the model has beside it to draw in few steps, which are then the default.
+
+        Raises BadInput for a model that has none.
+        """
+        file, sampler = self.few_steps, self.sampler
+        if file is None:
+            raise BadInput(
+                "This model has no LoRA for few steps beside it; `safelight train distill` with distill.learner "
+                '"lora" makes one.'
+            )
+        merged = merge_lora(self, [(open_lora(file, self.unet.config), 1.0)])
+
+        def back() -> None:
+            self.few_steps, self.sampler = file, sampler
+
+        self.few_steps, self.sampler = None, FEW_STEPS_SAMPLER
+        return self._remembered(Adapter(kind="few_steps"), Attachment(merged.detach, back))
 
     def add_embedding(self, file: str | os.PathLike[str], word: str | None = None) -> Attachment:
         """Teach the model a word of textual inversion: as the file calls it, or as `word` does."""

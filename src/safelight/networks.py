@@ -46,6 +46,7 @@ class Networks:
         self.embedding_statistics = parts.embedding_statistics
         self.schedule = Schedule(parts.schedule)
         self.sampler = parts.sampler
+        self.few_steps = parts.few_steps
         self.noise_schedule = None if parts.noise_schedule is None else Schedule(parts.noise_schedule)
         self.controls: Steering | None = None
 
@@ -63,6 +64,7 @@ class Networks:
             embedding_statistics=self.embedding_statistics,
             noise_schedule=None if self.noise_schedule is None else self.noise_schedule.config,
             sampler=self.sampler,
+            few_steps=self.few_steps,
         )
 
     def contexts(self, prompt: str, negative_prompt: str) -> tuple[Tensor, Tensor]:

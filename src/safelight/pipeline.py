@@ -85,8 +85,12 @@ class Pipeline(Adapted):
 
     @property
     def usual(self) -> dict[str, Any]:
-        """The defaults of a call that are this model's own: few steps, where it was distilled to them."""
-        return DISTILLED.get(self.sampler or "", {})
+        """The defaults of a call that are this model's own: few steps, where it was distilled to them.
+
+        Its guidance is inside then, and can be chosen only where the UNet is told it.
+        """
+        found = DISTILLED.get(self.sampler or "", {})
+        return {**found, "guidance_scale": 1.0} if found and not self.unet.config.guidance_width else found
 
     def __call__(self, prompt: str | Sequence[str] = "", **options: Any) -> Result:
         """Draw pictures; the options, their units and defaults are the fields of `request.Request`.
@@ -282,6 +286,7 @@ def load(
     autoencoder: str | os.PathLike[str] | None = None,
     text_encoder: str | os.PathLike[str] | None = None,
     unet: str | os.PathLike[str] | None = None,
+    fast: bool = False,
 ) -> Pipeline:
     """Open a model: None is the bundled one; otherwise a folder in the diffusers layout, one file, an id on the hub.
 
@@ -290,6 +295,7 @@ def load(
     variant: "fp16" reads the files of that name. prediction: "epsilon", "v" or "x0", where what a file says or seems to
     say is wrong. weights: "averaged" takes the moving averages that a training file has beside its "raw" weights.
     autoencoder (or a tiny decoder), text_encoder, unet: parts to use instead of the model's own, in a folder or a file.
+    fast: draw in few steps, with the LoRA that the model has beside it for that; the bundled one has.
     Raises BadInput for what is no model, BadCheckpoint for one that is damaged or does not fit together.
     """
     placement = placement_for(device, dtype or ("auto" if is_bundled(model) else None))
@@ -303,4 +309,7 @@ def load(
         text_encoder=text_encoder,
         unet=unet,
     )
-    return Pipeline(parts, placement=placement, name=name)
+    pipeline = Pipeline(parts, placement=placement, name=name)
+    if fast:
+        pipeline.add_few_steps()
+    return pipeline

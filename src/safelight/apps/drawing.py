@@ -19,15 +19,17 @@ if TYPE_CHECKING:
     from safelight.pipeline import Pipeline
 
 AT_ONCE = 8  # pictures of one call
+# What the caller may say of the drawing -> its name in a request.
+ASKED = {"steps": "num_inference_steps", "guidance": "guidance_scale", "sampler": "sampler", "grid": "grid"}
 
 
 def add_drawing_arguments(command: argparse.ArgumentParser) -> None:
     """How the pictures are drawn."""
     command.add_argument("--seed", type=int, default=0, metavar="N", help="of the first picture (default: %(default)s)")
-    command.add_argument("--steps", type=int, default=25, metavar="N", help="of the sampler (default: %(default)s)")
-    command.add_argument("--guidance", type=float, default=7.5, metavar="G", help="1 is none (default: %(default)s)")
-    command.add_argument("--sampler", default="dpmpp_2m", metavar="S", help="(default: %(default)s)")
-    command.add_argument("--grid", default="karras", metavar="K", help="noise levels visited (default: %(default)s)")
+    command.add_argument("--steps", type=int, metavar="N", help="of the sampler (default: 25, or the model's own)")
+    command.add_argument("--guidance", type=float, metavar="G", help="1 is none (default: 7.5, or the model's own)")
+    command.add_argument("--sampler", metavar="S", help="(default: dpmpp_2m, or the model's own)")
+    command.add_argument("--grid", metavar="K", help="noise levels visited (default: karras, or the model's own)")
 
 
 def drawn_folder(pipeline: Pipeline, prompts: Sequence[Prompt], folder: Path, asked: argparse.Namespace) -> DrawnFolder:
@@ -35,14 +37,15 @@ def drawn_folder(pipeline: Pipeline, prompts: Sequence[Prompt], folder: Path, as
     from safelight.evaluation.drawn_folder import DrawnFolder
     from safelight.opening import fingerprint
 
+    usual = pipeline.usual
     settings: dict[str, Any] = {
         "model": pipeline.name,
         "fingerprint": fingerprint(pipeline.parts()),
         "seed": asked.seed,
-        "steps": asked.steps,
-        "guidance": asked.guidance,
-        "sampler": asked.sampler,
-        "grid": asked.grid,
+        **{
+            word: getattr(asked, word) if getattr(asked, word) is not None else usual.get(name, getattr(Request, name))
+            for word, name in ASKED.items()
+        },
         "dtype": pipeline.placement.dtype_name,
     }
     drawn = DrawnFolder(folder, prompts, asked.seed, settings)
@@ -71,10 +74,7 @@ def request_of(folder: DrawnFolder, numbers: Sequence[int]) -> Request:
     return Request(
         prompt=[folder.prompts[number].text for number in numbers],
         seed=folder.seed + numbers[0],
-        num_inference_steps=folder.settings["steps"],
-        guidance_scale=folder.settings["guidance"],
-        sampler=folder.settings["sampler"],
-        grid=folder.settings["grid"],
+        **{name: folder.settings[word] for word, name in ASKED.items()},
     )
 
 

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from safelight.pipeline import Pipeline, Result
     from safelight.run import Run
 
-LEFT_TO_THE_MODEL = {"num_inference_steps": "steps", "sampler": "sampler", "grid": "grid"}
+LEFT_TO_THE_MODEL = {
+    "num_inference_steps": "steps",
+    "sampler": "sampler",
+    "grid": "grid",
+    "guidance_scale": "guidance",
+}
 
 
 def add_to(commands: Any) -> None:
@@ -28,7 +33,7 @@ def add_to(commands: Any) -> None:
     command.add_argument("--negative", default="", metavar="T", help="what to stay away from")
     command.add_argument("--seed", type=int, metavar="N", help="of the first picture (default: drawn at random)")
     command.add_argument("--steps", type=int, metavar="N", help="of the sampler (default: 25, or the model's own)")
-    command.add_argument("--guidance", type=float, default=7.5, metavar="G", help="1 is none (default: %(default)s)")
+    command.add_argument("--guidance", type=float, metavar="G", help="1 is none (default: 7.5, or the model's own)")
     command.add_argument("--sampler", metavar="S", help="(default: dpmpp_2m, or the model's own)")
     command.add_argument("--grid", metavar="K", help="noise levels visited (default: karras, or the model's own)")
     command.add_argument("--width", type=int, metavar="W", help="pixels, a multiple of 8")
@@ -95,7 +100,6 @@ def request_of(arguments: argparse.Namespace, usual: Mapping[str, Any] | None = 
         strength=arguments.strength,
         height=arguments.height,
         width=arguments.width,
-        guidance_scale=arguments.guidance,
         seed=arguments.seed,
         num_images=arguments.count,
         depth_map=arguments.depth,

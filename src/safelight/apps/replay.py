@@ -132,7 +132,10 @@ def request_of(recipe: Recipe, arguments: argparse.Namespace) -> Request:
 def put_on(pipeline: Pipeline, recipe: Recipe) -> None:
     """Add the adapters that the recipe names, from the files that it names."""
     for adapter in json.loads(recipe.inputs.get("adapters", "[]")):
-        kind, file, weight = adapter["kind"], adapter["file"], float(adapter.get("weight", 1))
+        kind, file, weight = adapter["kind"], adapter.get("file", ""), float(adapter.get("weight", 1))
+        if kind == "few_steps":
+            pipeline.add_few_steps()
+            continue
         if not Path(file).exists():
             raise BadInput(f"This picture was drawn with the {kind} {file!r}, which is not there.")
         if kind == "lora":

@@ -147,6 +147,7 @@ class DistillRecipe:
 
     where: Where = field(default_factory=dict)  # fields of the samples that are used, and the values they may have
     distill: DistillationConfig = field(default_factory=DistillationConfig)
+    adapter: LoRAConfig = field(default_factory=LoRAConfig)  # of distill.learner = "lora"
     data: DiffusionDataConfig = field(default_factory=DiffusionDataConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
 

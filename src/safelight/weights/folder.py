@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,9 @@ from safelight.weights.tiny_autoencoder import load_tiny_autoencoder, save_tiny_
 from safelight.weights.unet import load_unet, save_unet
 from safelight.weights.whole_folder import whole_folder
 
-__all__ = ["Parts", "open_folder", "save_folder"]
+__all__ = ["FEW_STEPS", "Parts", "open_folder", "save_folder"]
 
+FEW_STEPS = Path("fast") / "pytorch_lora_weights.safetensors"  # in a model's folder; diffusers passes it by
 Load = Callable[[Path, torch.dtype | None, str | None], Any]
 
 # The class that wrote a sub-folder -> what opens it.
@@ -82,7 +84,8 @@ def open_folder(path: Path | str, dtype: torch.dtype | None = None, variant: str
             faults.append(str(error))
     if faults:
         raise BadCheckpoint("\n".join(faults))
-    parts = Parts(**{"autoencoder": Pixels(), **loaded})
+    few_steps = path / FEW_STEPS
+    parts = Parts(**{"autoencoder": Pixels(), **loaded}, few_steps=few_steps if few_steps.is_file() else None)
     check_fit(parts, repr(str(path)))
     return parts
 
@@ -99,6 +102,9 @@ def save_folder(path: Path | str, parts: Parts) -> None:
         for folder, (kind, save) in _savers(parts).items():
             save(partial / folder)
             written[folder] = kind
+        if parts.few_steps is not None:
+            (partial / FEW_STEPS).parent.mkdir()
+            shutil.copyfile(parts.few_steps, partial / FEW_STEPS)
         write_json(partial / NAME, write_model_index(parts, written))
 
 

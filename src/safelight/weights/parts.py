@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, Union
 
 from safelight.configs import ScheduleConfig, TaskName
@@ -27,7 +28,8 @@ class Parts:
     tokenizer, text_encoder: of models that read text; the layout model has the encoder alone. class_embedder, rescaler,
     image_encoder: of those that are shown a class, a map of labels, a picture's meaning. embedding_statistics,
     noise_schedule: unCLIP's noise on that meaning; the upscaler has the schedule alone, for its small picture.
-    sampler: of a UNet that was distilled to few steps, the one that it draws with; None: any.
+    sampler: of a UNet that was distilled to few steps, the one that it draws with; None: any. few_steps: the file of a
+    LoRA with which it draws in few steps; None where there is none beside the model.
     """
 
     unet: UNet
@@ -41,6 +43,7 @@ class Parts:
     embedding_statistics: EmbeddingStatistics | None = None
     noise_schedule: ScheduleConfig | None = None
     sampler: str | None = None
+    few_steps: Path | None = None
 
     @property
     def reader(self) -> tuple[AnyTokenizer, AnyTextEncoder]:

@@ -11,7 +11,8 @@ from safelight.diffusion.conditioning import Conditioning
 from safelight.diffusion.guidance import guided
 from safelight.errors import BadInput
 from safelight.training.diffusion.learner import unet_prediction
-from safelight.training.distillation.teacher import Teacher, student_of
+from safelight.training.distillation.student import student_of
+from safelight.training.distillation.teacher import Teacher
 from safelight.unet import UNet
 from tests.training.distillation.tiny_students import teacher_parts
 from tests.training.tiny_tasks import UNET

@@ -14,6 +14,7 @@ class DistillationConfig:
     """What the student learns of its teacher."""
 
     method: Literal["guidance", "consistency", "trajectories"] = "consistency"  # see docs/distillation.md
+    learner: Literal["unet", "lora"] = "unet"  # a whole UNet of its own, or a LoRA beside the teacher's
     lowest_guidance: float = 3.0  # of the teacher's guidance scales, which are drawn evenly between the two
     highest_guidance: float = 9.0  # the largest of them
     guidance_width: int = 256  # of the waves that tell the student the scale
@@ -29,6 +30,13 @@ class DistillationConfig:
             raise BadInput(
                 f"distill.highest_guidance is {self.highest_guidance:g}; it must be at least lowest_guidance, "
                 f"{self.lowest_guidance:g}."
+            )
+        if self.learner == "lora" and self.method == "guidance":
+            raise BadInput('distill.method is "guidance", whose student takes many steps; a LoRA is for few steps.')
+        if self.learner == "lora" and self.highest_guidance != self.lowest_guidance:
+            raise BadInput(
+                f"distill.highest_guidance is {self.highest_guidance:g}; a LoRA is not told the scale, so it must be "
+                f"that of distill.lowest_guidance, {self.lowest_guidance:g}."
             )
         if self.guidance_width < 4 or self.guidance_width % 2:
             raise BadInput(f"distill.guidance_width is {self.guidance_width}; it must be an even number from 4.")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from random import Random
 from typing import Any, Protocol
@@ -12,19 +14,19 @@ from PIL import Image
 from torch import Tensor, nn
 
 from safelight.data.collection import Record, check_captions, split_up
-from safelight.diffusion.conditioning import Conditioning
 from safelight.diffusion.schedule import Schedule
+from safelight.errors import BadInput
 from safelight.images import grid
 from safelight.opening import fingerprint
 from safelight.pipeline import Pipeline
 from safelight.placement import placement_for
 from safelight.training.diffusion.latents import latent_set
-from safelight.training.diffusion.learner import WholeUNet
 from safelight.training.diffusion.views import framing_of
 from safelight.training.distillation.consistency import Guided
 from safelight.training.distillation.lessons import LESSONS, Lesson
 from safelight.training.distillation.pictures import Pictures, captions_of
-from safelight.training.distillation.teacher import Teacher, student_of
+from safelight.training.distillation.student import BesideTeacher, OwnUNet, Student
+from safelight.training.distillation.teacher import Teacher
 from safelight.training.distillation.walk import Walk, walk
 from safelight.training.distillation.ways import WALKED_AT_ONCE, Terms, Ways, walked
 from safelight.training.engine.noise import SampleNoise
@@ -59,14 +61,14 @@ class DistillationTask:
         self.samples = samples
         self.truth = truth
         self.recipe = recipe
-        self.student = WholeUNet(student_of(teacher.parts, recipe.distill.guidance_width, lesson.sampler))
+        self.student = student_for(teacher.parts, lesson, recipe)
         self.size = samples.size
         self.buckets = samples.buckets
         self.fingerprint = f"{samples.fingerprint} {fingerprint(teacher.parts)}"
 
     @property
     def network(self) -> nn.Module:
-        """The student's UNet."""
+        """What learns: the student's UNet, or its LoRA."""
         return self.student.network
 
     @property
@@ -101,10 +103,11 @@ class DistillationTask:
         if not prompts:
             return None
         settings = self.recipe.distill
+        middle = (settings.lowest_guidance + settings.highest_guidance) / 2
         drawn = Pipeline(self.student.parts, placement=placement_for(str(self._device), "float32"))(
             prompts,
             seed=0,
-            guidance_scale=(settings.lowest_guidance + settings.highest_guidance) / 2,
+            guidance_scale=middle if settings.learner == "unet" else 1.0,
         )
         return grid(drawn.images)
 
@@ -117,7 +120,7 @@ class DistillationTask:
 
     def _answers(self, context: Tensor) -> Guided:
         """What the student predicts for those captions."""
-        return lambda x, t, scale: self.student.predict(x, t, Conditioning(context=context, guidance=scale)).float()
+        return lambda x, t, scale: self.student.answer(x, t, context, scale)
 
     def _guided(self, context: Tensor) -> Guided:
         """What the teacher predicts for them."""
@@ -126,6 +129,17 @@ class DistillationTask:
     @property
     def _device(self) -> torch.device:
         return next(self.network.parameters()).device
+
+
+def student_for(teacher: Parts, lesson: Lesson, recipe: DistillRecipe) -> Student:
+    """The student that the recipe asks for; raises BadInput where a LoRA has no layers, or the teacher knows scales."""
+    settings = recipe.distill
+    if settings.learner == "unet":
+        return OwnUNet(teacher, settings.guidance_width, lesson.sampler)
+    if teacher.unet.config.guidance_width:
+        raise BadInput('This teacher is told its guidance scale, and so must its student be: distill.learner = "unet".')
+    notes = {"safelight.model": fingerprint(teacher), "safelight.distill": json.dumps(asdict(settings))}
+    return BesideTeacher(teacher, recipe.adapter, lesson.sampler, notes)
 
 
 def distillation_task(parts: Parts, recipe: DistillRecipe, records: list[Record], folder: Path) -> DistillationTask:

@@ -1,9 +1,8 @@
-"""The teacher, a frozen model with guidance, and its student: the same UNet, which is told the guidance scale."""
+"""The teacher: a frozen model with guidance."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -13,7 +12,6 @@ from safelight.errors import BadInput
 from safelight.placement import use_fast_layout
 from safelight.training.diffusion.learner import unet_prediction
 from safelight.training.diffusion.texts import TextCache
-from safelight.unet import UNet
 from safelight.weights import Parts
 
 
@@ -49,20 +47,3 @@ class Teacher:
         found = unet_prediction(self.parts, torch.cat([latent] * 2), torch.cat([timestep] * 2), both).float()
         without, along = found.chunk(2)
         return without + guidance.reshape(-1, 1, 1, 1) * (along - without)
-
-
-def student_of(parts: Parts, guidance_width: int, sampler: str | None = None) -> Parts:
-    """The same model with a UNet of its own that is told a guidance scale, and so far makes nothing of it.
-
-    sampler: the only one that it will draw with.
-
-    Its weights are the teacher's; those that read the scale are zero (Meng et al. 2023, section 3.1), unless the
-    teacher has such weights already.
-    """
-    teacher = parts.unet
-    unet = UNet(replace(teacher.config, guidance_width=teacher.config.guidance_width or guidance_width))
-    weights = unet.state_dict()
-    assert unet.guidance_projection is not None
-    torch.nn.init.zeros_(unet.guidance_projection.weight)
-    unet.load_state_dict({**weights, **teacher.state_dict()})
-    return replace(parts, unet=unet.to(next(teacher.parameters()).device), sampler=sampler)

@@ -1,0 +1,120 @@
+"""A LoRA for few steps beside a model: taught, found again, put on and taken off."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import LCMScheduler, StableDiffusionPipeline
+from PIL import Image
+
+import safelight
+from safelight.apps.cli import main
+from safelight.errors import BadInput
+from safelight.images import to_tensor
+from safelight.placement import placement_for
+from safelight.training.finetuning.settings import LoRAConfig
+from safelight.weights import Parts, open_folder, save_folder
+from safelight.weights.folder import FEW_STEPS
+from tests.data.shapes import records
+from tests.tiny_model import tiny_parts
+from tests.training.distillation.tiny_students import student_task
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of random weights with a LoRA for few steps that changes much, as a run of `distill` leaves it."""
+    from safelight.training.distillation.task import distillation_task
+    from tests.training.distillation.tiny_students import recipe
+
+    folder = tmp_path_factory.mktemp("student")
+    settings = replace(
+        recipe("trajectories", learner="lora", lowest_guidance=4.0, highest_guidance=4.0),
+        adapter=LoRAConfig(rank=2, layers=("transformer", "convs")),
+    )
+    task = distillation_task(tiny_parts(), settings, records("none"), folder)
+    with torch.no_grad():
+        for name, parameter in task.network.named_parameters():
+            if name.endswith("up"):
+                parameter.normal_(generator=torch.Generator().manual_seed(1))
+    task.export(folder)
+    return folder / "model"
+
+
+def pixels(picture: Image.Image) -> torch.Tensor:
+    return to_tensor(picture.convert("RGB"))
+
+
+def test_it_draws_in_few_steps_without_guidance(student: Path) -> None:
+    fast, slow = safelight.load(student, fast=True), safelight.load(student)
+    recipe = fast("a red apple", seed=1).recipes[0]
+    assert (recipe.sampler, recipe.num_inference_steps, recipe.guidance_scale) == ("lcm", 4, 1.0)
+    assert slow("a red apple", seed=1).recipes[0].sampler == "dpmpp_2m"
+
+
+def test_it_comes_off_again(student: Path) -> None:
+    pipe = safelight.load(student)
+    before = {name: tensor.clone() for name, tensor in pipe.unet.state_dict().items()}
+    attachment = pipe.add_few_steps()
+    assert any(not torch.equal(tensor, before[name]) for name, tensor in pipe.unet.state_dict().items())
+    attachment.detach()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in pipe.unet.state_dict().items())
+    assert pipe.usual == {}
+    pipe.add_few_steps()
+
+
+def test_diffusers_draws_the_same_with_the_lora(student: Path) -> None:
+    ours = safelight.load(student, fast=True)("a red apple", seed=1, num_inference_steps=3).images[0]
+    theirs = StableDiffusionPipeline.from_pretrained(student)
+    theirs.load_lora_weights(student / FEW_STEPS.parent, weight_name=FEW_STEPS.name)
+    theirs.scheduler = LCMScheduler.from_config(theirs.scheduler.config)
+    theirs.set_progress_bar_config(disable=True)
+    generator = torch.Generator("cpu").manual_seed(1)
+    same = theirs("a red apple", num_inference_steps=3, guidance_scale=1.0, generator=generator).images[0]
+    assert (pixels(ours) - pixels(same)).abs().max() <= 2 / 255 + 1e-6
+
+
+def test_a_saved_model_keeps_it_until_it_is_on(student: Path, tmp_path: Path) -> None:
+    safelight.load(student).save(tmp_path / "both")
+    assert (tmp_path / "both" / FEW_STEPS).read_bytes() == (student / FEW_STEPS).read_bytes()
+    fast = safelight.load(student, fast=True)
+    fast.save(tmp_path / "merged")
+    merged = safelight.load(tmp_path / "merged")
+    assert open_folder(tmp_path / "merged").few_steps is None
+    assert merged.usual == fast.usual
+    both = (pipe("a red apple", seed=2).images[0] for pipe in (fast, merged))
+    assert torch.equal(*map(pixels, both))
+
+
+def test_a_model_without_one_says_so() -> None:
+    pipe = safelight.Pipeline(tiny_parts(), placement=placement_for("cpu", "float32"))
+    with pytest.raises(BadInput, match="no LoRA for few steps"):
+        pipe.add_few_steps()
+
+
+def test_the_command_line_and_the_replay(student: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture = tmp_path / "apple.png"
+    main(["generate", "a red apple", "--model", str(student), "--fast", "--seed", "3", "--out", str(picture)])
+    again = tmp_path / "again.png"
+    main(["replay", str(picture), "--model", str(student), "--out", str(again)])
+    assert torch.equal(*(pixels(Image.open(file)) for file in (picture, again)))
+    assert "byte for byte" in capsys.readouterr().out
+    plain: Parts = open_folder(student)
+    save_folder(tmp_path / "plain", replace(plain, few_steps=None))
+    assert main(["generate", "a red apple", "--model", str(tmp_path / "plain"), "--fast", "--out", str(again)])
+    assert "no LoRA for few steps" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"method": "guidance"}, "a LoRA is for few steps"),
+        ({"lowest_guidance": 3.0}, "a LoRA is not told the scale"),
+    ],
+)
+def test_what_a_lora_cannot_learn_is_refused(changes: dict[str, object], message: str, tmp_path: Path) -> None:
+    usual = {"learner": "lora", "lowest_guidance": 9.0, "highest_guidance": 9.0}
+    with pytest.raises(BadInput, match=message):
+        student_task(tmp_path, **{"method": "trajectories", **usual, **changes})
