@@ -23,11 +23,10 @@ from safelight.errors import BadInput
 from safelight.training.autoencoder.settings import AutoencoderLossConfig
 from safelight.training.classifier.settings import ClassifierDataConfig, ClassifierLossConfig, VariationConfig
 from safelight.training.clip.settings import ClipDataConfig, ClipLossConfig
-from safelight.training.diffusion.settings import DiffusionDataConfig, ObjectiveConfig
+from safelight.training.diffusion.settings import DiffusionDataConfig, LearningConfig, ObjectiveConfig
 from safelight.training.distillation.settings import DistillationConfig
 from safelight.training.engine.settings import LoopConfig
 from safelight.training.finetuning.settings import (
-    FinetuneConfig,
     LoRAConfig,
     PriorConfig,
     SteeringConfig,
@@ -72,6 +71,7 @@ class DiffusionRecipe:
     """Stage three."""
 
     where: Where = field(default_factory=dict)  # fields of the samples that are used, and the values they may have
+    model: LearningConfig = field(default_factory=LearningConfig)
     network: UNetConfig = field(default_factory=UNetConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
@@ -100,7 +100,7 @@ class FinetuneRecipe:
     """A whole model goes on learning."""
 
     where: Where = field(default_factory=dict)  # fields of the samples that are used, and the values they may have
-    model: FinetuneConfig = field(default_factory=FinetuneConfig)
+    model: LearningConfig = field(default_factory=LearningConfig)
     prior: PriorConfig = field(default_factory=PriorConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     data: DiffusionDataConfig = field(default_factory=DiffusionDataConfig)

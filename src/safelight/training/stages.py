@@ -93,7 +93,7 @@ def diffusion_task(inputs: Inputs, recipe: DiffusionRecipe, records: list[Record
     parts = new_parts(recipe, inputs.autoencoder, inputs.clip)
     inputs.begin()
     found = with_caption(records, recipe.data.caption)
-    return task_of_model(parts, recipe.objective, recipe.data, found, inputs.out)
+    return task_of_model(parts, recipe.objective, recipe.data, found, inputs.out, recipe.model)
 
 
 def classifier_task(inputs: Inputs, recipe: ClassifierRecipe, records: list[Record]) -> Task[Any]:

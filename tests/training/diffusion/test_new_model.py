@@ -11,7 +11,7 @@ import pytest
 from safelight.autoencoder import Autoencoder, Pixels
 from safelight.errors import BadInput
 from safelight.training.diffusion.new_model import check_network
-from safelight.training.diffusion.settings import DiffusionDataConfig
+from safelight.training.diffusion.settings import DiffusionDataConfig, LearningConfig
 from safelight.training.engine.lock import Claim
 from safelight.training.recipe import DiffusionRecipe
 from safelight.training.recipe_file import from_table, to_toml
@@ -60,6 +60,10 @@ def changed(kind: str, **changes: Any) -> DiffusionRecipe:
         (
             replace(recipe_of("layout"), boxes=replace(recipe_of("layout").boxes, length=9)),
             r"boxes.length is 9; .* needs a multiple of 3 and 2 more",
+        ),
+        (
+            replace(recipe_of("class"), model=LearningConfig(text_encoder=True)),
+            r"model.text_encoder is True; .*'class' needs false: it reads no text",
         ),
         (
             replace(changed("semantic"), rescaler=replace(recipe_of("semantic").rescaler, stages=2)),

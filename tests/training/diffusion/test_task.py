@@ -14,7 +14,7 @@ from safelight.data.collection import Record
 from safelight.errors import BadCheckpoint, BadInput
 from safelight.text.prompt import encode_prompts
 from safelight.training.diffusion.new_model import new_parts
-from safelight.training.diffusion.settings import DiffusionDataConfig, ObjectiveConfig
+from safelight.training.diffusion.settings import DiffusionDataConfig, LearningConfig, ObjectiveConfig
 from safelight.training.diffusion.task import DiffusionTask, task_of_model
 from safelight.training.engine.noise import SampleNoise
 from safelight.training.recipe import DiffusionRecipe
@@ -53,6 +53,18 @@ def test_the_loss_of_a_network_that_knows_the_noise_is_zero(tmp_path: Path, monk
 def test_it_overfits_one_batch(tmp_path: Path) -> None:
     losses = losses_of_one_batch(diffusion_task(tmp_path), range(4), steps=150, rate=1e-2)
     assert losses[-1] < losses[0] / 5
+
+
+def test_the_text_encoder_learns_beside_a_new_unet_if_asked(tmp_path: Path) -> None:
+    made = parts()
+    before = {name: tensor.clone() for name, tensor in made.text_encoder.state_dict().items()}
+    settings = ObjectiveConfig(), DiffusionDataConfig(), records(), tmp_path
+    task = task_of_model(made, *settings, LearningConfig(text_encoder=True))
+    losses_of_one_batch(task, range(4), steps=3, rate=1e-2)
+    after = made.text_encoder.state_dict()
+    assert not torch.equal(after["token_embedding.weight"], before["token_embedding.weight"])
+    assert set(task.network) == {"unet", "text_encoder"}
+    assert not {"text_encoder"} & {name.split(".")[0] for name, _ in task_of(tmp_path, "v").network.named_parameters()}
 
 
 def test_the_unet_reads_what_it_will_read_when_it_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from safelight.diffusion.conditioning import Conditioning
 from safelight.text import BertEncoder
-from safelight.training.diffusion.texts import TextCache
+from safelight.training.diffusion.texts import TextCache, read_with_gradients
 from safelight.weights import Parts, save_folder
 
 
@@ -48,6 +48,28 @@ class WholeUNet:
         self.parts = parts
         self.network: nn.Module = learning_together(parts)
         self.read = TextCache(*parts.reader) if parts.tokenizer is not None else reads_nothing
+
+    def predict(self, latent: Tensor, timestep: Tensor, shown: Conditioning) -> Tensor:
+        """The UNet's prediction."""
+        return unet_prediction(self.parts, latent, timestep, shown)
+
+    def export(self, folder: Path) -> None:
+        """Write the whole model into `folder/model`, in the diffusers layout."""
+        save_folder(folder / "model", self.parts)
+
+
+class UNetAndText:
+    """All weights of UNet and text encoder learn (Ruiz et al. 2022, section 3.2); the autoencoder is frozen."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        _, encoder = parts.reader
+        self.network: nn.Module = nn.ModuleDict({"unet": parts.unet, "text_encoder": encoder})
+        self.network.requires_grad_(True)
+
+    def read(self, captions: Sequence[str]) -> Tensor:
+        """The hidden states (b, n, d), with gradients."""
+        return read_with_gradients(self.parts, captions)
 
     def predict(self, latent: Tensor, timestep: Tensor, shown: Conditioning) -> Tensor:
         """The UNet's prediction."""

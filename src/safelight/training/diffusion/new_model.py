@@ -71,6 +71,8 @@ def _assembled(
 def check_network(recipe: DiffusionRecipe, autoencoder: AnyAutoencoder) -> None:
     """Raise BadInput that names the field of the recipe which does not suit its kind or its autoencoder."""
     kind, network, latent = recipe.data.kind, recipe.network, autoencoder.config.latent_channels
+    if recipe.model.text_encoder and kind not in READING:
+        raise _wrong("model.text_encoder", True, kind, "false: it reads no text")
     joined = joined_channels(recipe, latent)
     if network.in_channels != latent + joined:
         more = f" and {joined} that are joined to it" if joined else ""

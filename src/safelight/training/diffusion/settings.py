@@ -73,6 +73,16 @@ class DiffusionDataConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LearningConfig:
+    """What of a whole model learns."""
+
+    text_encoder: bool = False  # learns beside the UNet
+
+    def __post_init__(self) -> None:
+        check_bounds("model", self, 0, 1, "text_encoder")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ObjectiveConfig:
     """At which levels of noise the UNet is asked, and how its errors count."""
 

@@ -22,10 +22,10 @@ from safelight.placement import placement_for
 from safelight.training.diffusion.fixed_loss import fixed_errors, quarters
 from safelight.training.diffusion.kinds import shown_of
 from safelight.training.diffusion.latents import LatentSet, latent_set
-from safelight.training.diffusion.learner import Learner, WholeUNet
+from safelight.training.diffusion.learner import Learner, UNetAndText, WholeUNet
 from safelight.training.diffusion.memorisation import Memorisation
 from safelight.training.diffusion.objective import Objective, Question
-from safelight.training.diffusion.settings import DiffusionDataConfig, ObjectiveConfig
+from safelight.training.diffusion.settings import DiffusionDataConfig, LearningConfig, ObjectiveConfig
 from safelight.training.diffusion.sheet import Drawings, requests, sheet_of
 from safelight.training.diffusion.shown import Shown
 from safelight.training.diffusion.shown.labels import ShownClass
@@ -163,7 +163,12 @@ class DiffusionTask:
 
 
 def task_of_model(
-    parts: Parts, objective: ObjectiveConfig, data: DiffusionDataConfig, records: list[Record], cache: Path
+    parts: Parts,
+    objective: ObjectiveConfig,
+    data: DiffusionDataConfig,
+    records: list[Record],
+    cache: Path,
+    model: LearningConfig | None = None,
 ) -> DiffusionTask:
     """The task in which a model of any kind learns as a whole; raises BadInput for samples without what it is shown.
 
@@ -172,4 +177,5 @@ def task_of_model(
     shown = shown_of(parts, data, records)
     if isinstance(shown, ShownClass) and shown.names.names:
         shown.names.write(cache / "classes.txt")
-    return DiffusionTask(WholeUNet(parts), shown, objective, data, records, cache)
+    learner: Learner = UNetAndText(parts) if model and model.text_encoder else WholeUNet(parts)
+    return DiffusionTask(learner, shown, objective, data, records, cache)

@@ -14,7 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from safelight.training.engine.disk import writing
-from safelight.weights.parts import AnyTextEncoder, AnyTokenizer
+from safelight.weights.parts import AnyTextEncoder, AnyTokenizer, Parts
 
 KEPT_TEXTS = 8192  # of the captions' hidden states in memory, 40 kB each at 77 x 256
 
@@ -76,6 +76,14 @@ class TextCache:
         for name, tensor in self.encoder.state_dict().items():
             digest.update(name.encode() + tensor.float().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
+
+
+def read_with_gradients(parts: Parts, captions: Sequence[str]) -> Tensor:
+    """(b, n, width) by a text encoder that learns, or through which something learns: computed anew each time."""
+    tokenizer, encoder = parts.reader
+    ids = tokenizer(captions).ids.to(next(encoder.parameters()).device)
+    hidden: Tensor = encoder(ids)
+    return hidden
 
 
 def _digest(caption: str) -> str:

@@ -13,9 +13,8 @@ from safelight.adapters.lora import Layer, LoRA, Part, Update
 from safelight.adapters.lora_file import DIFFUSERS_FILES, KOHYA_FILE, save_lora
 from safelight.diffusion.conditioning import Conditioning
 from safelight.errors import BadInput
-from safelight.training.diffusion.texts import TextCache
+from safelight.training.diffusion.texts import TextCache, read_with_gradients
 from safelight.training.finetuning.frozen import frozen_prediction
-from safelight.training.finetuning.reading import read_with_gradients
 from safelight.training.finetuning.settings import Layers, LoRAConfig
 from safelight.weights import Parts
 

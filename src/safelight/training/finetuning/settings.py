@@ -17,16 +17,6 @@ Layers = Literal["attention", "transformer", "convs", "text_encoder"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuneConfig:
-    """What of a whole model learns."""
-
-    text_encoder: bool = False  # learns beside the UNet
-
-    def __post_init__(self) -> None:
-        check_bounds("model", self, 0, 1, "text_encoder")
-
-
-@dataclass(frozen=True, kw_only=True)
 class LoRAConfig:
     """The shape of a LoRA, and the layers that have one."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from safelight.data.record import Record
 from safelight.errors import BadInput
 from safelight.training.diffusion.kinds import shown_of
-from safelight.training.diffusion.learner import Learner, WholeUNet
+from safelight.training.diffusion.learner import Learner, UNetAndText, WholeUNet
 from safelight.training.diffusion.settings import ObjectiveConfig
 from safelight.training.diffusion.shown import ShownText
 from safelight.training.diffusion.task import DiffusionTask
@@ -22,7 +22,6 @@ from safelight.training.finetuning.prior import FOLDER as PRIOR
 from safelight.training.finetuning.prior import PriorTask, prior_records
 from safelight.training.finetuning.settings import PriorConfig
 from safelight.training.finetuning.start import Start, check_draws_from_text, check_same_start, open_start
-from safelight.training.finetuning.whole import UNetAndText
 from safelight.training.finetuning.word import LearntWord
 
 if TYPE_CHECKING:

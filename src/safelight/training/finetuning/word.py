@@ -15,8 +15,8 @@ from safelight.adapters.embedding import DIFFUSERS_FILES
 from safelight.diffusion.conditioning import Conditioning
 from safelight.errors import BadInput
 from safelight.text import TextEncoder, Tokenizer
+from safelight.training.diffusion.texts import read_with_gradients
 from safelight.training.finetuning.frozen import frozen_prediction
-from safelight.training.finetuning.reading import read_with_gradients
 from safelight.training.finetuning.settings import WordConfig
 from safelight.weights import Parts
 
