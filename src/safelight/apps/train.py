@@ -99,7 +99,7 @@ def run_all(arguments: argparse.Namespace) -> None:
     for stage in stages_for(arguments.data, recipe):
         if processes.main:
             print(f"Stage {stage}:", file=sys.stderr)
-        inputs = inputs_of(stage, arguments.out, arguments.data, processes)
+        inputs = inputs_of(stage, arguments.out, arguments.data, recipe, processes)
         with inputs.claim:
             figures[stage] = turn(stage, inputs, getattr(recipe, stage), processes)
     processes.end()

@@ -7,6 +7,7 @@ Shuffling is for captions that are lists of tags: their order means nothing, and
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -17,6 +18,9 @@ SIDES = {
     *("left", "right", "lefthand", "righthand", "lefthanded", "righthanded"),
     *("leftmost", "rightmost", "leftward", "rightward", "leftwards", "rightwards", "clockwise", "counterclockwise"),
 }
+
+
+ARTICLE = re.compile(r"^(?:an?|the|some) ", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +59,22 @@ def _shuffled(caption: str, settings: CaptionSettings, random: Random) -> str:
     if shuffle:
         random.shuffle(others)
     return ", ".join([*kept, *others])
+
+
+def worded(sentence: str, caption: str) -> str:
+    """A sentence with {caption} filled in, or with {name}: the caption without its article."""
+    return sentence.format(caption=caption, name=ARTICLE.sub("", caption))
+
+
+def check_wordings(sentences: Sequence[str]) -> None:
+    """Raise BadInput for a sentence with nothing or something else in braces."""
+    for sentence in sentences:
+        try:
+            found = {name for _, name, _, _ in string.Formatter().parse(sentence) if name is not None}
+        except ValueError:
+            found = set()
+        if len(found) != 1 or not found <= {"caption", "name"}:
+            raise BadInput(f"data.wordings has {sentence!r}; each must hold {{caption}} or {{name}}, nothing else.")
 
 
 def names_a_side(caption: str) -> bool:

@@ -32,6 +32,7 @@ from safelight.training.finetuning.settings import (
     SteeringConfig,
     WordConfig,
 )
+from safelight.training.sketch.settings import SketchConfig
 
 Where: TypeAlias = dict[str, tuple[str, ...]]  # for example {style = ["noto"]}
 
@@ -63,6 +64,16 @@ class ClipRecipe:
     image: ImageEncoderConfig = field(default_factory=ImageEncoderConfig)
     data: ClipDataConfig = field(default_factory=ClipDataConfig)
     loss: ClipLossConfig = field(default_factory=ClipLossConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SketchRecipe:
+    """Between stages two and three: the text encoder learns to foretell the picture."""
+
+    where: Where = field(default_factory=dict)  # fields of the samples that are used, and the values they may have
+    sketch: SketchConfig = field(default_factory=SketchConfig)
+    data: DiffusionDataConfig = field(default_factory=DiffusionDataConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
 
 
@@ -158,6 +169,7 @@ class Recipe:
 
     autoencoder: AutoencoderRecipe = field(default_factory=AutoencoderRecipe)
     clip: ClipRecipe = field(default_factory=ClipRecipe)
+    sketch: SketchRecipe = field(default_factory=SketchRecipe)
     diffusion: DiffusionRecipe = field(default_factory=DiffusionRecipe)
     classifier: ClassifierRecipe = field(default_factory=ClassifierRecipe)
     finetune: FinetuneRecipe = field(default_factory=FinetuneRecipe)

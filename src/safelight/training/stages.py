@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         EmbeddingRecipe,
         FinetuneRecipe,
         LoRARecipe,
+        SketchRecipe,
     )
 
 
@@ -82,6 +83,18 @@ def clip_task(inputs: Inputs, recipe: ClipRecipe, records: list[Record]) -> Task
     inputs.begin()
     tokenizer = tokenizer_of_run(inputs.out, records, recipe.data, length=recipe.text.length)
     return ClipTask(recipe.text, recipe.image, recipe.data, recipe.loss, records, tokenizer)
+
+
+def sketch_task(inputs: Inputs, recipe: SketchRecipe, records: list[Record]) -> Task[Any]:
+    """The text encoder of a CLIP, which foretells latents."""
+    from safelight.training.diffusion.new_model import check_finished
+    from safelight.training.sketch.task import sketch_task_of
+
+    assert inputs.autoencoder is not None
+    assert inputs.clip is not None
+    check_finished(inputs.autoencoder, inputs.clip)
+    inputs.begin()
+    return sketch_task_of(inputs.autoencoder, inputs.clip, recipe.sketch, recipe.data, records, inputs.out)
 
 
 def diffusion_task(inputs: Inputs, recipe: DiffusionRecipe, records: list[Record]) -> Task[Any]:
@@ -160,6 +173,12 @@ STAGES: dict[str, Stage] = {
         needs=("data",),
         leaves="clip",
         task=clip_task,
+    ),
+    "sketch": Stage(
+        does="let CLIP's text encoder foretell pictures, so that diffusion learns many words quickly",
+        needs=("data", "autoencoder", "clip"),
+        leaves="clip",
+        task=sketch_task,
     ),
     "diffusion": Stage(
         does="learn to draw: the UNet, on top of the other two",

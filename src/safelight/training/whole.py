@@ -1,6 +1,7 @@
 """From pictures and captions to a model that draws: all stages, one after the other, in one folder.
 
 RUN/autoencoder, RUN/clip, RUN/diffusion   the run of each stage
+RUN/sketch                                 that of the sketch, where the recipe includes it
 RUN/classifier                             the run of the judge, where samples name a concept
 RUN/model                                  what came of it: a whole model, which `safelight generate --model RUN` opens
 """
@@ -23,27 +24,32 @@ from safelight.weights.files import beside
 from safelight.weights.model_index import NAME
 from safelight.weights.whole_folder import whole_folder
 
-STAGES_OF_A_MODEL = ("autoencoder", "clip", "diffusion")
+SKETCH = "sketch"
 JUDGE = "classifier"
 SHEET = "examination.png"
 
 
 def stages_for(data: Path, recipe: Recipe) -> tuple[str, ...]:
-    """The stages in their order; the judge among them where the samples name at least two concepts."""
+    """The stages in their order.
+
+    The sketch is among them where the recipe includes it, the judge where the samples name at least two concepts.
+    """
+    sketch = (SKETCH,) if recipe.sketch.sketch.included else ()
+    stages = ("autoencoder", "clip", *sketch, "diffusion")
     records = open_collection(data, recipe.classifier.where)
     concepts = {record.fields.get(FIELD) for record in records if record.split == "train"}
     judged = len(concepts) > 1 and None not in concepts and FIELD in recipe.classifier.data.labels
-    return (*STAGES_OF_A_MODEL, JUDGE) if judged else STAGES_OF_A_MODEL
+    return (*stages, JUDGE) if judged else stages
 
 
-def inputs_of(name: str, run: Path, data: Path, processes: Processes = ALONE) -> Inputs:
+def inputs_of(name: str, run: Path, data: Path, recipe: Recipe, processes: Processes = ALONE) -> Inputs:
     """What one of the stages is given in the folder `run` of them all."""
     return Inputs(
         out=run / name,
         claim=processes.claim(run / name),
         data=data,
         autoencoder=run / "autoencoder",
-        clip=run / "clip",
+        clip=run / (SKETCH if name == "diffusion" and recipe.sketch.sketch.included else "clip"),
     )
 
 

@@ -28,12 +28,7 @@ def new_parts(recipe: DiffusionRecipe, autoencoder: Path | None, clip: Path | No
     autoencoder, clip: None where the kind needs none. Raises BadInput where a stage has not come to its end, and where
     a field of the recipe does not suit the kind, naming the field; BadCheckpoint where the parts do not fit together.
     """
-    for stage, run, folder in (("autoencoder", autoencoder, "vae"), ("clip", clip, "clip")):
-        if run is not None and not (run / folder / "config.json").is_file():
-            raise BadInput(
-                f"{str(run)!r} is no finished run of `safelight train {stage}`: it has no folder {folder!r}; "
-                f"`safelight train {stage} --out {run} ...` makes it."
-            )
+    check_finished(autoencoder, clip)
     place = placement_for(recipe.loop.device, None).device
     first: AnyAutoencoder = Pixels()
     if recipe.data.space == "latents":
@@ -48,6 +43,16 @@ def new_parts(recipe: DiffusionRecipe, autoencoder: Path | None, clip: Path | No
     parts = _assembled(recipe, first, tokenizer, text)
     check_fit(parts)
     return parts
+
+
+def check_finished(autoencoder: Path | None, clip: Path | None) -> None:
+    """Raise BadInput for the run of an earlier stage, where it is needed, that has not come to its end."""
+    for stage, run, folder in (("autoencoder", autoencoder, "vae"), ("clip", clip, "clip")):
+        if run is not None and not (run / folder / "config.json").is_file():
+            raise BadInput(
+                f"{str(run)!r} is no finished run of `safelight train {stage}`: it has no folder {folder!r}; "
+                f"`safelight train {stage} --out {run} ...` makes it."
+            )
 
 
 def _assembled(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from safelight.data.backdrop import COLOURS
+from safelight.data.captions import check_wordings
 from safelight.errors import BadInput, unknown_name
 from safelight.training.bounds import check_bounds
 
@@ -37,6 +38,8 @@ class DiffusionDataConfig:
     colours: tuple[str, ...] = ("white",)  # backgrounds that cut-out pictures are laid over; the first is the usual one
     white_share: float = 0.4  # of the samples of a picture with several backgrounds that show the usual one
     first_caption_share: float = 0.0  # of the samples, which get their first caption; the others get any
+    wordings: tuple[str, ...] = ()  # sentences for {caption}, the first one, or {name}, the same without its article
+    wording_share: float = 0.3  # of the samples, whose caption is one of the wordings, if there are any
     caption: str = ""  # of pictures that have none, such as "a sks dog"; empty means that each must have its own
     caption_dropout: float = 0.1  # share of samples without a caption: what guidance compares with
     shuffle_share: float = 0.0  # of the samples, whose captions are lists of tags and are shuffled at the commas
@@ -53,7 +56,8 @@ class DiffusionDataConfig:
 
     def __post_init__(self) -> None:
         check_bounds("data", self, 0, 1, "white_share", "first_caption_share", "caption_dropout")
-        check_bounds("data", self, 0, 1, "shuffle_share", "tag_dropout")
+        check_bounds("data", self, 0, 1, "shuffle_share", "tag_dropout", "wording_share")
+        check_wordings(self.wordings)
         check_bounds("data", self, 0, float("inf"), "keep_tags")
         check_bounds("data", self, 1, 16, "cuts")
         check_bounds("data", self, 0, 64, "drawn")

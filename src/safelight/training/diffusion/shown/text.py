@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from random import Random
 from typing import Any
 
-from safelight.data.captions import CaptionSettings, choose
+from safelight.data.backdrop import with_background
+from safelight.data.captions import CaptionSettings, choose, worded
 from safelight.diffusion.conditioning import Conditioning
 from safelight.training.diffusion.learner import Learner
 from safelight.training.diffusion.settings import DiffusionDataConfig
@@ -17,6 +18,8 @@ class ShownText:
     """A caption, read by the text encoder; sometimes none, which is what guidance compares with."""
 
     def __init__(self, settings: DiffusionDataConfig) -> None:
+        self.wordings = settings.wordings
+        self.wording_share = settings.wording_share if settings.wordings else 0.0
         self.settings = CaptionSettings(
             first_share=settings.first_caption_share,
             dropout=settings.caption_dropout,
@@ -26,7 +29,10 @@ class ShownText:
         )
 
     def entries(self, view: View, random: Random) -> dict[str, Any]:
-        """A caption, or an empty one."""
+        """A caption, in words of its own or not, or an empty one."""
+        if self.wording_share and random.random() < self.wording_share:
+            said = worded(random.choice(self.wordings), view.record.captions[0])
+            return {"caption": "" if random.random() < self.settings.dropout else with_background(said, view.colour)}
         return {"caption": choose(view.captions, self.settings, random)}
 
     def fixed_entries(self, view: View) -> dict[str, Any]:

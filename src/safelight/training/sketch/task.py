@@ -1,0 +1,137 @@
+"""The sketch stage: from a caption alone, the text encoder foretells the latent of its picture.
+
+A caption has fewer tokens than the text encoder has places; the places behind it, each of which has read all of it,
+are left to say nothing. Here each of the last ones learns to foretell one square of the latent, by a linear map. Under
+the square error that becomes the mean of all pictures with such a caption: a sketch. No noise is drawn and no UNet
+runs, so that a sample costs a small part of what it costs the diffusion stage; and what is learnt is what
+cross-attention learns slowest from noisy latents, where pictures are few and words are many: what a word looks like,
+and where. A UNet that reads these states finds the contents of each square at a place of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from safelight.data.collection import check_captions, fingerprint, split_up
+from safelight.data.record import Record
+from safelight.images import grid, to_picture
+from safelight.text import CLIP, Tokenizer
+from safelight.training.clip.task import as_it_sees
+from safelight.training.diffusion.fixed_loss import fixed_errors
+from safelight.training.diffusion.latents import LatentSet, latent_set
+from safelight.training.diffusion.objective import Question
+from safelight.training.diffusion.settings import DiffusionDataConfig
+from safelight.training.diffusion.shown import ShownText
+from safelight.training.diffusion.views import Framing
+from safelight.training.engine.noise import SampleNoise
+from safelight.training.sketch.settings import SketchConfig
+from safelight.training.sketch.sketcher import Sketcher
+from safelight.weights import save_clip
+from safelight.weights.files import write_json
+from safelight.weights.parts import AnyAutoencoder
+from safelight.weights.whole_folder import whole_folder
+
+HELD_OUT = 256  # pictures that are kept for figures
+
+
+class SketchTask:
+    """A text encoder with the latents that it is to foretell; see `training.engine.task.Task`.
+
+    clip: its text encoder learns. cache: the folder that keeps the latents.
+    """
+
+    def __init__(
+        self,
+        autoencoder: AnyAutoencoder,
+        tokenizer: Tokenizer,
+        clip: CLIP,
+        settings: SketchConfig,
+        data: DiffusionDataConfig,
+        records: list[Record],
+        cache: Path,
+    ) -> None:
+        check_captions(records)
+        training, held_out = split_up(records)
+        framing = Framing(sizes=[(settings.size, settings.size)], colours=data.colours, flip=data.flip, cuts=data.cuts)
+        self.autoencoder = autoencoder.requires_grad_(False)
+        self.tokenizer = tokenizer
+        self.clip = clip
+        self.data = data
+        self.shown = ShownText(data)
+        self.fingerprint = fingerprint(training)
+        self.seen = latent_set(training, autoencoder, framing, cache / "latents-train.safetensors")
+        self.unseen: LatentSet | None = None
+        if held_out:
+            self.unseen = latent_set(held_out[:HELD_OUT], autoencoder, framing, cache / "latents-val.safetensors")
+        self.sketcher = Sketcher(tokenizer, clip.text, self.seen[0].shape, settings.cells).requires_grad_(True)
+        self.size = len(self.seen.rows)
+
+    @property
+    def network(self) -> nn.Module:
+        """The text encoder and its linear map."""
+        return self.sketcher
+
+    def sample(self, index: int, random: Random) -> dict[str, Any]:
+        """A latent (c, h, w) with one of its captions."""
+        row = self.seen.choose(index, self.data.white_share, random)
+        return {"latent": self.seen[row], **self.shown.entries(self.seen.views[row], random)}
+
+    def loss(self, batch: dict[str, Any], noise: SampleNoise) -> dict[str, Tensor]:
+        """The square error of the sketches; nothing is drawn at random."""
+        return {"loss": self._errors(batch).mean()}
+
+    def evaluate(self) -> dict[str, float]:
+        """The error for training pictures, and for unseen ones; the variance of latents is about 1."""
+        sets = {"loss_seen": self.seen, "loss_unseen": self.unseen}
+        return {
+            name: float(fixed_errors(latents, self.shown, self._asked, 1)[1].mean())
+            for name, latents in sets.items()
+            if latents is not None
+        }
+
+    def sheet(self) -> Image.Image | None:
+        """The sketches of the configuration's prompts, decoded."""
+        if not self.data.prompts:
+            return None
+        scaled = self.sketcher(list(self.data.prompts)) / self.autoencoder.config.scale
+        return grid([to_picture(self.autoencoder.decode(one)[0]) for one in scaled.split(1)])
+
+    def export(self, folder: Path) -> None:
+        """Write tokenizer and CLIP as the stage `clip` does; the image encoder is as it was, and fits it no longer."""
+        with whole_folder(folder / "tokenizer", mark="vocab.json") as partial:
+            self.tokenizer.save(partial)
+        save_clip(folder / "clip", self.clip)
+        write_json(folder / "clip" / "preprocessor_config.json", as_it_sees(self.clip.image.config.size))
+
+    def _asked(self, batch: Mapping[str, Any], question: Question) -> Tensor:
+        """The error at some noise, of which there is none here."""
+        return self._errors(batch)
+
+    def _errors(self, batch: Mapping[str, Any]) -> Tensor:
+        """The mean square error (b,) of each sample."""
+        latent = batch["latent"].to(next(self.sketcher.parameters()).device).float()
+        return (self.sketcher(batch["caption"]) - latent).square().flatten(1).mean(1)
+
+
+def sketch_task_of(
+    autoencoder: Path, clip: Path, settings: SketchConfig, data: DiffusionDataConfig, records: list[Record], out: Path
+) -> SketchTask:
+    """The task over what the first two stages left in the folders of their runs."""
+    from safelight.weights import load_autoencoder, load_clip
+
+    return SketchTask(
+        load_autoencoder(autoencoder / "vae", torch.float32).eval(),
+        Tokenizer.load(clip / "tokenizer"),
+        load_clip(clip / "clip", torch.float32),
+        settings,
+        data,
+        records,
+        out,
+    )
