@@ -6,7 +6,13 @@ import argparse
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    DPMSolverMultistepScheduler,
+    LCMScheduler,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
 from timing import compare
 
 import safelight
@@ -79,6 +85,29 @@ def bundled(dtype: torch.dtype, rounds: int) -> None:
     )
 
 
+def few_steps(dtype: torch.dtype, rounds: int) -> None:
+    """The bundled model with its LoRA in one, two and four steps, beside diffusers with the same file, all warm."""
+    ours = safelight.load(dtype=dtype, device="cpu", fast=True)
+    folder = Path(safelight.__file__).parent / "bundled"
+    theirs = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=dtype, safety_checker=None)
+    theirs.load_lora_weights(folder / "fast", weight_name="pytorch_lora_weights.safetensors")
+    theirs.fuse_lora()
+    theirs.scheduler = LCMScheduler.from_config(theirs.scheduler.config)
+    theirs.set_progress_bar_config(disable=True)
+    for steps in (1, 2, 4):
+
+        def their_call(steps: int = steps) -> object:
+            noise = torch.Generator().manual_seed(0)
+            return theirs("a red apple", num_inference_steps=steps, guidance_scale=1.0, generator=noise)
+
+        compare(
+            f"bundled model, fast, {steps} steps, {name_of(dtype)}",
+            lambda steps=steps: ours("a red apple", seed=0, num_inference_steps=steps),  # type: ignore[misc]
+            their_call,
+            rounds,
+        )
+
+
 def name_of(dtype: torch.dtype) -> str:
     """bfloat16, float32."""
     return str(dtype).removeprefix("torch.")
@@ -87,7 +116,7 @@ def name_of(dtype: torch.dtype) -> str:
 def main() -> None:
     """Run what was asked for."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--only", choices=("unet", "decode", "bundled"))
+    arguments.add_argument("--only", choices=("unet", "decode", "bundled", "fast"))
     arguments.add_argument("--dtype", choices=("bfloat16", "float32"))
     arguments.add_argument("--size", type=int, default=512, help="pixels (default: %(default)s)")
     arguments.add_argument("--rounds", type=int, default=5, help="(default: %(default)s)")
@@ -102,6 +131,8 @@ def main() -> None:
     for dtype in dtypes:
         if chosen.only in (None, "bundled"):
             bundled(dtype, chosen.rounds)
+        if chosen.only in (None, "fast"):
+            few_steps(dtype, chosen.rounds)
 
 
 if __name__ == "__main__":
