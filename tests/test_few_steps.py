@@ -1,4 +1,4 @@
-"""A LoRA for few steps beside a model: taught, found again, put on and taken off."""
+"""What a model has beside it: a LoRA for few steps, taught, put on and taken off; and what suits it best."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from PIL import Image
 
 import safelight
 from safelight.apps.cli import main
-from safelight.errors import BadInput
+from safelight.errors import BadCheckpoint, BadInput
 from safelight.images import to_tensor
 from safelight.placement import placement_for
 from safelight.training.finetuning.settings import LoRAConfig
 from safelight.weights import Parts, open_folder, save_folder
-from safelight.weights.folder import FEW_STEPS
+from safelight.weights.folder import FEW_STEPS, USUAL
 from tests.data.shapes import records
 from tests.tiny_model import tiny_parts
 from tests.training.distillation.tiny_students import student_task
@@ -118,3 +118,15 @@ def test_what_a_lora_cannot_learn_is_refused(changes: dict[str, object], message
     usual = {"learner": "lora", "lowest_guidance": 9.0, "highest_guidance": 9.0}
     with pytest.raises(BadInput, match=message):
         student_task(tmp_path, **{"method": "trajectories", **usual, **changes})
+
+
+def test_a_folder_may_say_what_suits_its_model(tmp_path: Path) -> None:
+    suits = {"guidance_scale": 2.5, "num_inference_steps": 3}
+    save_folder(tmp_path / "model", replace(tiny_parts(), usual=suits))
+    pipe = safelight.load(tmp_path / "model")
+    assert pipe.usual == pipe.parts().usual == suits
+    assert pipe("a red apple", seed=0).recipes[0].guidance_scale == 2.5
+    assert pipe("a red apple", seed=0, guidance_scale=4.0).recipes[0].guidance_scale == 4.0
+    (tmp_path / "model" / USUAL).write_text('{"guidance": 3}')
+    with pytest.raises(BadCheckpoint, match=r"usual.json' has guidance; allowed are num_inference_steps, guidance_sca"):
+        safelight.load(tmp_path / "model")

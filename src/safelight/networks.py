@@ -47,6 +47,7 @@ class Networks:
         self.schedule = Schedule(parts.schedule)
         self.sampler = parts.sampler
         self.few_steps = parts.few_steps
+        self.suits = dict(parts.usual)
         self.noise_schedule = None if parts.noise_schedule is None else Schedule(parts.noise_schedule)
         self.controls: Steering | None = None
 
@@ -65,6 +66,7 @@ class Networks:
             noise_schedule=None if self.noise_schedule is None else self.noise_schedule.config,
             sampler=self.sampler,
             few_steps=self.few_steps,
+            usual=self.suits,
         )
 
     def contexts(self, prompt: str, negative_prompt: str) -> tuple[Tensor, Tensor]:

@@ -85,12 +85,14 @@ class Pipeline(Adapted):
 
     @property
     def usual(self) -> dict[str, Any]:
-        """The defaults of a call that are this model's own: few steps, where it was distilled to them.
+        """The defaults of a call that are this model's own: what its folder says, or few steps, if it is distilled.
 
         Its guidance is inside then, and can be chosen only where the UNet is told it.
         """
-        found = DISTILLED.get(self.sampler or "", {})
-        return {**found, "guidance_scale": 1.0} if found and not self.unet.config.guidance_width else found
+        found = DISTILLED.get(self.sampler or "")
+        if found is None:
+            return dict(self.suits)
+        return found if self.unet.config.guidance_width else {**found, "guidance_scale": 1.0}
 
     def __call__(self, prompt: str | Sequence[str] = "", **options: Any) -> Result:
         """Draw pictures; the options, their units and defaults are the fields of `request.Request`.

@@ -38,6 +38,8 @@ from safelight.weights.whole_folder import whole_folder
 __all__ = ["FEW_STEPS", "Parts", "open_folder", "save_folder"]
 
 FEW_STEPS = Path("fast") / "pytorch_lora_weights.safetensors"  # in a model's folder; diffusers passes it by
+USUAL = "usual.json"  # the arguments of a call that suit a model best; diffusers passes it by
+ARGUMENTS = ("num_inference_steps", "guidance_scale", "sampler", "grid")  # those that it may have
 Load = Callable[[Path, torch.dtype | None, str | None], Any]
 
 # The class that wrote a sub-folder -> what opens it.
@@ -84,8 +86,9 @@ def open_folder(path: Path | str, dtype: torch.dtype | None = None, variant: str
             faults.append(str(error))
     if faults:
         raise BadCheckpoint("\n".join(faults))
-    few_steps = path / FEW_STEPS
-    parts = Parts(**{"autoencoder": Pixels(), **loaded}, few_steps=few_steps if few_steps.is_file() else None)
+    if (path / FEW_STEPS).is_file():
+        loaded["few_steps"] = path / FEW_STEPS
+    parts = Parts(**{"autoencoder": Pixels(), **loaded}, usual=_read_usual(path / USUAL))
     check_fit(parts, repr(str(path)))
     return parts
 
@@ -105,7 +108,18 @@ def save_folder(path: Path | str, parts: Parts) -> None:
         if parts.few_steps is not None:
             (partial / FEW_STEPS).parent.mkdir()
             shutil.copyfile(parts.few_steps, partial / FEW_STEPS)
+        if parts.usual:
+            write_json(partial / USUAL, dict(parts.usual))
         write_json(partial / NAME, write_model_index(parts, written))
+
+
+def _read_usual(path: Path) -> dict[str, Any]:
+    """The arguments in that file, if it is there; what they may be is checked when a picture is asked for."""
+    found = Fields.read(path).values if path.is_file() else {}
+    unknown = [name for name in found if name not in ARGUMENTS]
+    if unknown:
+        raise BadCheckpoint(f"{str(path)!r} has {', '.join(unknown)}; allowed are {', '.join(ARGUMENTS)}.")
+    return dict(found)
 
 
 Save = Callable[[Path], None]

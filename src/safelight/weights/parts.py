@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 from safelight.configs import ScheduleConfig, TaskName
 from safelight.errors import BadInput
@@ -29,7 +30,8 @@ class Parts:
     image_encoder: of those that are shown a class, a map of labels, a picture's meaning. embedding_statistics,
     noise_schedule: unCLIP's noise on that meaning; the upscaler has the schedule alone, for its small picture.
     sampler: of a UNet that was distilled to few steps, the one that it draws with; None: any. few_steps: the file of a
-    LoRA with which it draws in few steps; None where there is none beside the model.
+    LoRA with which it draws in few steps; None where there is none beside the model. usual: the arguments of a call
+    that suit this model best, where its caller says nothing else.
     """
 
     unet: UNet
@@ -44,6 +46,7 @@ class Parts:
     noise_schedule: ScheduleConfig | None = None
     sampler: str | None = None
     few_steps: Path | None = None
+    usual: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def reader(self) -> tuple[AnyTokenizer, AnyTextEncoder]:
