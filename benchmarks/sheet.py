@@ -42,8 +42,15 @@ def main() -> None:
         picture = pipe(prompt, seed=number).images[0].resize((asked.side, asked.side), Image.Resampling.LANCZOS)
         sheet.paste(picture, (left, top))
         for line, text in enumerate((prompt, f"seed {number}")):
-            pen.text((left + 3, top + asked.side + 2 + 12 * line), text, "black", font)
+            pen.text((left + 3, top + asked.side + 2 + 12 * line), shortened(text, asked.side - 6, font), "black", font)
     sheet.save(asked.out, optimize=True)
+
+
+def shortened(text: str, width: int, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> str:
+    """The text, cut where it is wider than so many pixels."""
+    while font.getlength(text) > width:
+        text = text.removesuffix("…")[:-1] + "…"
+    return text
 
 
 if __name__ == "__main__":
