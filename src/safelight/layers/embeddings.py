@@ -59,7 +59,7 @@ class ContextPooling(nn.Module):
         super().__init__()
         self.heads = heads
         self.norm_in = nn.LayerNorm(context_width)
-        self.place = nn.Parameter(torch.randn(1, context_width) * context_width**-0.5)
+        self.place = nn.Parameter(torch.empty(1, context_width).normal_(std=context_width**-0.5))
         self.query = nn.Linear(context_width, context_width)
         self.key = nn.Linear(context_width, context_width)
         self.value = nn.Linear(context_width, context_width)
