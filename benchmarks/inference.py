@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -94,16 +95,12 @@ def few_steps(dtype: torch.dtype, rounds: int) -> None:
     theirs.fuse_lora()
     theirs.scheduler = LCMScheduler.from_config(theirs.scheduler.config)
     theirs.set_progress_bar_config(disable=True)
+    noise = torch.Generator()
     for steps in (1, 2, 4):
-
-        def their_call(steps: int = steps) -> object:
-            noise = torch.Generator().manual_seed(0)
-            return theirs("a red apple", num_inference_steps=steps, guidance_scale=1.0, generator=noise)
-
         compare(
             f"bundled model, fast, {steps} steps, {name_of(dtype)}",
-            lambda steps=steps: ours("a red apple", seed=0, num_inference_steps=steps),  # type: ignore[misc]
-            their_call,
+            partial(ours, "a red apple", seed=0, num_inference_steps=steps),
+            partial(theirs, "a red apple", num_inference_steps=steps, guidance_scale=1.0, generator=noise),
             rounds,
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from safelight.weights.key_table import Rows
+from safelight.weights.key_table import Rows, under
 
 RESIDUAL: Rows = (
     ("norm1", "norm1"),
@@ -19,6 +19,21 @@ SELF_ATTENTION: Rows = (
     ("attention.key", "to_k"),
     ("attention.value", "to_v"),
     ("attention.out", "to_out.0"),
+)
+
+# Beside the noise level of a UNet; files of the original layout, whose code has none, take the same names.
+CONTEXT_POOLING: Rows = under(
+    "context_pooling",
+    "add_embedding",
+    (
+        ("norm_in", "norm1"),
+        ("place", "pool.positional_embedding"),
+        ("query", "pool.q_proj"),
+        ("key", "pool.k_proj"),
+        ("value", "pool.v_proj"),
+        ("out", "proj"),
+        ("norm_out", "norm2"),
+    ),
 )
 
 # Before diffusers 0.12.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from safelight.configs import Attention, Resampling, UNetConfig
-from safelight.weights.block_keys import OLDER_SELF_ATTENTION, RESIDUAL, SELF_ATTENTION
+from safelight.weights.block_keys import CONTEXT_POOLING, OLDER_SELF_ATTENTION, RESIDUAL, SELF_ATTENTION
 from safelight.weights.key_table import KeyTable, Rows, under
 
 _ATTENTION: Rows = (("query", "to_q"), ("key", "to_k"), ("value", "to_v"), ("out", "to_out.0"))
@@ -37,13 +37,7 @@ ENDS: Rows = (
     ("class_embedding", "class_embedding"),  # a table of classes
     ("class_embedding.linear1", "class_embedding.linear_1"),  # or a perceptron over a vector
     ("class_embedding.linear2", "class_embedding.linear_2"),
-    ("context_pooling.norm_in", "add_embedding.norm1"),
-    ("context_pooling.place", "add_embedding.pool.positional_embedding"),
-    ("context_pooling.query", "add_embedding.pool.q_proj"),
-    ("context_pooling.key", "add_embedding.pool.k_proj"),
-    ("context_pooling.value", "add_embedding.pool.v_proj"),
-    ("context_pooling.out", "add_embedding.proj"),
-    ("context_pooling.norm_out", "add_embedding.norm2"),
+    *CONTEXT_POOLING,
     ("conv_in", "conv_in"),
     ("norm_out", "conv_norm_out"),
     ("conv_out", "conv_out"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import cache
 
 from safelight.configs import Attention, Resampling, UNetConfig
+from safelight.weights.block_keys import CONTEXT_POOLING
 from safelight.weights.key_table import KeyTable, Packed, Rows, packed_under, under
 from safelight.weights.packing import Packing
 from safelight.weights.unet_keys import TRANSFORMER
@@ -37,13 +38,7 @@ ENDS: Rows = (
     ("class_embedding", "label_emb"),  # a table of classes
     ("class_embedding.linear1", "label_emb.0.0"),  # or a perceptron over a vector
     ("class_embedding.linear2", "label_emb.0.2"),
-    ("context_pooling.norm_in", "add_embedding.norm1"),
-    ("context_pooling.place", "add_embedding.pool.positional_embedding"),
-    ("context_pooling.query", "add_embedding.pool.q_proj"),
-    ("context_pooling.key", "add_embedding.pool.k_proj"),
-    ("context_pooling.value", "add_embedding.pool.v_proj"),
-    ("context_pooling.out", "add_embedding.proj"),
-    ("context_pooling.norm_out", "add_embedding.norm2"),
+    *CONTEXT_POOLING,
     ("conv_in", "input_blocks.0.0"),
     ("norm_out", "out.0"),
     ("conv_out", "out.2"),
