@@ -66,7 +66,7 @@ def worded(sentence: str, caption: str) -> str:
     return sentence.format(caption=caption, name=ARTICLE.sub("", caption))
 
 
-def check_wordings(sentences: Sequence[str]) -> None:
+def check_wordings(sentences: Sequence[str], where: str = "data.wordings") -> None:
     """Raise BadInput for a sentence with nothing or something else in braces."""
     for sentence in sentences:
         try:
@@ -74,7 +74,7 @@ def check_wordings(sentences: Sequence[str]) -> None:
         except ValueError:
             found = set()
         if len(found) != 1 or not found <= {"caption", "name"}:
-            raise BadInput(f"data.wordings has {sentence!r}; each must hold {{caption}} or {{name}}, nothing else.")
+            raise BadInput(f"{where} has {sentence!r}; each must hold {{caption}} or {{name}}, nothing else.")
 
 
 def names_a_side(caption: str) -> bool:

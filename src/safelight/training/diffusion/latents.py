@@ -58,8 +58,7 @@ class LatentSet:
     def __getitem__(self, row: int) -> Tensor:
         """The scaled latent (c, h, w) of a row."""
         stack, place = self.at[row]
-        kept = self.stacks[stack][place]
-        return kept.float() / 127.5 - 1 if kept.dtype == torch.uint8 else kept
+        return from_kept(self.stacks[stack][place])
 
     def choose(self, record: int, first_share: float, random: Random) -> int:
         """One row of a readable record, which is over its first background that often, and otherwise over any."""
@@ -142,11 +141,11 @@ def _encode(autoencoder: AnyAutoencoder, found: Iterator[tuple[int, View, Tensor
         places.append(view.place)
         waiting[shape].append(image)
         if len(waiting[shape]) == ENCODED_AT_ONCE:
-            stacks[shape].append(_encoded(autoencoder, waiting[shape]))
+            stacks[shape].append(encoded(autoencoder, waiting[shape]))
             waiting[shape] = []
     for stack, rest in zip(stacks, waiting, strict=True):
         if rest:
-            stack.append(_encoded(autoencoder, rest))
+            stack.append(encoded(autoencoder, rest))
     columns = {"sources": sources, "colours": colours, "shapes": shapes, "flipped": flipped}
     return {
         **{f"latents-{number:03}" if number else "latents": torch.cat(stack) for number, stack in enumerate(stacks)},
@@ -156,7 +155,8 @@ def _encode(autoencoder: AnyAutoencoder, found: Iterator[tuple[int, View, Tensor
 
 
 @torch.no_grad()
-def _encoded(autoencoder: AnyAutoencoder, images: list[Tensor]) -> Tensor:
+def encoded(autoencoder: AnyAutoencoder, images: list[Tensor]) -> Tensor:
+    """What is kept of some images of one shape: (n, c, h, w)."""
     image = torch.stack(images)
     if isinstance(autoencoder, Pixels):
         return ((image + 1) * 127.5).round().to(torch.uint8)
@@ -164,6 +164,11 @@ def _encoded(autoencoder: AnyAutoencoder, images: list[Tensor]) -> Tensor:
     with torch.autocast(device.type, dtype=torch.bfloat16):
         mean = autoencoder.encode(image.to(device, memory_format=torch.channels_last)).mean
     return (mean.float() * autoencoder.config.scale).to("cpu", torch.bfloat16).contiguous()
+
+
+def from_kept(kept: Tensor) -> Tensor:
+    """Latents as they are; pixels, which are kept in eight bits, in [-1, 1]."""
+    return kept.float() / 127.5 - 1 if kept.dtype == torch.uint8 else kept
 
 
 def _read(cache: Path, fingerprint: str) -> dict[str, Tensor] | None:
@@ -198,6 +203,10 @@ def _fingerprint(records: Sequence[Record], autoencoder: AnyAutoencoder, framing
     made_of: list[Any] = [sizes[0] if len(sizes) == 1 else sizes, colours, dataclasses.asdict(autoencoder.config)]
     if framing.flip or framing.cuts > 1:
         made_of += [framing.cuts, [framing.turns(record) for record in records]]
+    if framing.colours_each:
+        made_of.append([framing.colours_of(record) for record in records])
+    if framing.cut_outs:
+        made_of.append("cut-outs")
     digest = hashlib.sha256(json.dumps(made_of).encode())
     for record in records:
         digest.update(hashlib.sha256(_content(record)).digest())

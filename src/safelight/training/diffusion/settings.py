@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from safelight.data.backdrop import COLOURS
@@ -36,10 +36,14 @@ class DiffusionDataConfig:
     space: Literal["latents", "pixels"] = "latents"  # where diffusion works; on pixels there is no autoencoder
     label_field: str = "class"  # of the samples: it holds the class, a number or a word
     colours: tuple[str, ...] = ("white",)  # backgrounds that cut-out pictures are laid over; the first is the usual one
+    colours_each: int = 0  # of the colours, that each picture is laid over: the first, others by lot; 0 is all of them
     white_share: float = 0.4  # of the samples of a picture with several backgrounds that show the usual one
     first_caption_share: float = 0.0  # of the samples, which get their first caption; the others get any
     wordings: tuple[str, ...] = ()  # sentences for {caption}, the first one, or {name}, the same without its article
     wording_share: float = 0.3  # of the samples, whose caption is one of the wordings, if there are any
+    styles: dict[str, tuple[str, ...]] = field(default_factory=dict)  # wordings of each; the first a thing has is usual
+    usual_times: int = 1  # that a picture in its thing's usual style is shown while the others are shown once
+    scene_share: float = 0.0  # of the samples, that show two or three of the things, and say where each is
     caption: str = ""  # of pictures that have none, such as "a sks dog"; empty means that each must have its own
     caption_dropout: float = 0.1  # share of samples without a caption: what guidance compares with
     shuffle_share: float = 0.0  # of the samples, whose captions are lists of tags and are shuffled at the commas
@@ -56,8 +60,12 @@ class DiffusionDataConfig:
 
     def __post_init__(self) -> None:
         check_bounds("data", self, 0, 1, "white_share", "first_caption_share", "caption_dropout")
-        check_bounds("data", self, 0, 1, "shuffle_share", "tag_dropout", "wording_share")
+        check_bounds("data", self, 0, 1, "shuffle_share", "tag_dropout", "wording_share", "scene_share")
         check_wordings(self.wordings)
+        for style, wordings in self.styles.items():
+            check_wordings(wordings, f"data.styles.{style}")
+        check_bounds("data", self, 1, 100, "usual_times")
+        check_bounds("data", self, 0, len(COLOURS), "colours_each")
         check_bounds("data", self, 0, float("inf"), "keep_tags")
         check_bounds("data", self, 1, 16, "cuts")
         check_bounds("data", self, 0, 64, "drawn")
@@ -68,6 +76,11 @@ class DiffusionDataConfig:
         if self.space == "pixels" and self.kind not in ON_PIXELS:
             raise BadInput(
                 f'data.space is "pixels" and data.kind {self.kind!r}; allowed on pixels: {", ".join(ON_PIXELS)}.'
+            )
+        if self.scene_share and (self.kind != "text" or self.shapes != "square"):
+            raise BadInput(
+                f'data.scene_share is {self.scene_share}; scenes are for data.kind "text" (here {self.kind!r}) and '
+                f'data.shapes "square" (here {self.shapes!r}).'
             )
         if not self.colours:
             raise BadInput(f"data.colours is empty; give at least one of {', '.join(COLOURS)}.")

@@ -21,10 +21,10 @@ from safelight.pipeline import Pipeline
 from safelight.placement import placement_for
 from safelight.training.diffusion.fixed_loss import fixed_errors, quarters
 from safelight.training.diffusion.kinds import shown_of
-from safelight.training.diffusion.latents import LatentSet, latent_set
 from safelight.training.diffusion.learner import Learner, UNetAndText, WholeUNet
 from safelight.training.diffusion.memorisation import Memorisation
 from safelight.training.diffusion.objective import Objective, Question
+from safelight.training.diffusion.seen import Seen
 from safelight.training.diffusion.settings import DiffusionDataConfig, LearningConfig, ObjectiveConfig
 from safelight.training.diffusion.sheet import Drawings, requests, sheet_of
 from safelight.training.diffusion.shown import Shown
@@ -33,8 +33,6 @@ from safelight.training.diffusion.texts import TextCache
 from safelight.training.diffusion.views import View, framing_of
 from safelight.training.engine.noise import SampleNoise
 from safelight.weights import Parts
-
-HELD_OUT = 256  # pictures that are kept for figures
 
 
 class DiffusionTask:
@@ -58,9 +56,10 @@ class DiffusionTask:
         self.data = data
         self.objective = Objective(learner.parts.schedule, objective)
         self.fingerprint = fingerprint(training)
-        self.seen = self._encode(training, cache / "latents-train.safetensors")
-        self.unseen = self._encode(held_out[:HELD_OUT], cache / "latents-val.safetensors") if held_out else None
-        self.size = len(self.seen.rows)
+        framing = framing_of(learner.parts, data)
+        self.collection = Seen(training, held_out, learner.parts.autoencoder, framing, data, cache)
+        self.seen, self.unseen = self.collection.latents, self.collection.unseen
+        self.size = len(self.collection)
         if data.keep_texts and isinstance(learner.read, TextCache):
             learner.read.store(["", *self._captions()], cache)
 
@@ -72,12 +71,11 @@ class DiffusionTask:
     @property
     def buckets(self) -> list[int] | None:
         """The number of each sample's shape; None where all have one."""
-        return [self.seen.stack(rows[0]) for rows in self.seen.rows] if len(self.seen.stacks) > 1 else None
+        return self.collection.buckets
 
     def sample(self, index: int, random: Random) -> dict[str, Any]:
         """A latent (c, h, w) with what is shown beside it."""
-        row = self.seen.choose(index, self.data.white_share, random)
-        return {"latent": self.seen[row], **self.shown.entries(self.seen.views[row], random)}
+        return self.collection.sample(index, self.shown, random)
 
     def loss(self, batch: dict[str, Any], noise: SampleNoise) -> dict[str, Tensor]:
         """The weighted squared error of the prediction, at random levels."""
@@ -135,10 +133,6 @@ class DiffusionTask:
         for latents in (self.seen, self.unseen):
             for view in latents.views if latents else []:
                 yield from view.captions
-
-    def _encode(self, records: list[Record], cache: Path) -> LatentSet:
-        parts = self.learner.parts
-        return latent_set(records, parts.autoencoder, framing_of(parts, self.data), cache)
 
     @cached_property
     def _sheet_views(self) -> list[View]:

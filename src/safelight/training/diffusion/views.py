@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from random import Random
 
 from PIL import Image, ImageOps
 from torch import Tensor
@@ -93,22 +94,35 @@ class Framing:
 
     sizes: widths and heights in pixels; each picture is seen in the one that is nearest to its shape. colours: what
     cut-out pictures are laid over. flip: everything is seen in a mirror too, unless a caption names a side. cuts: the
-    number of places at which a picture of another shape is cut.
+    number of places at which a picture of another shape is cut. colours_each: how many of the colours each picture is
+    laid over, the first and some by lot; 0 is all of them. cut_outs: nothing but cut-out pictures is seen.
     """
 
     sizes: Sequence[tuple[int, int]]
     colours: Sequence[str] = ("white",)
     flip: bool = False
     cuts: int = 1
+    colours_each: int = 0
+    cut_outs: bool = False
 
     def views(self, record: Record, picture: Image.Image) -> Iterator[View]:
         """All views of a record, whose picture in RGBA is at hand."""
         size = self.sizes[nearest_bucket(picture.size, self.sizes)]
         whole = View(record, "white", size).window(picture.size) == (0, 0, *picture.size)
+        cut_out = is_cut_out(picture)
+        if self.cut_outs and not cut_out:
+            return
         for place in (MIDDLE,) if whole else places(self.cuts):
             for flipped in (False, True) if self.turns(record) else (False,):
-                for colour in self.colours if is_cut_out(picture) else ("white",):
+                for colour in self.colours_of(record) if cut_out else ("white",):
                     yield View(record, colour, size, flipped, place)
+
+    def colours_of(self, record: Record) -> Sequence[str]:
+        """What a cut-out record is laid over; the same each time."""
+        first, *others = self.colours
+        if not self.colours_each or self.colours_each > len(others):
+            return self.colours
+        return [first, *Random(record.key).sample(others, self.colours_each - 1)]
 
     def turns(self, record: Record) -> bool:
         """Whether a record is seen in a mirror too."""
@@ -127,7 +141,12 @@ def framing_of(parts: Parts, data: DiffusionDataConfig) -> Framing:
                 f"data.bucket_step is {data.bucket_step}; this model draws sides that are multiples of {multiple}."
             )
         sizes = buckets(side, data.bucket_step, data.longest or 2 * side)
-    return Framing(sizes=sizes, colours=data.colours, flip=data.flip, cuts=data.cuts)
+    return framed(data, sizes)
+
+
+def framed(data: DiffusionDataConfig, sizes: Sequence[tuple[int, int]]) -> Framing:
+    """How pictures of such sizes are seen under some settings."""
+    return Framing(sizes=sizes, colours=data.colours, flip=data.flip, cuts=data.cuts, colours_each=data.colours_each)
 
 
 def places(count: int) -> tuple[float, ...]:

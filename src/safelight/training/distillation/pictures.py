@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from random import Random
 from typing import Any, TypeVar
 
-from safelight.data.backdrop import is_cut_out
+from safelight.data.backdrop import is_cut_out, with_background
 from safelight.data.collection import BadSample, Record, fingerprint
-from safelight.training.diffusion.latents import LatentSet
+from safelight.data.scenes import scene_with
+from safelight.data.styles import styles_of
+from safelight.training.diffusion.seen import Seen
 from safelight.training.diffusion.settings import DiffusionDataConfig
 from safelight.training.diffusion.shown import ShownText
 from safelight.training.diffusion.views import View
@@ -19,36 +22,44 @@ Choice = TypeVar("Choice")
 class Pictures:
     """Latents of the collection, each with one of its captions: the samples of guidance and consistency lessons."""
 
-    def __init__(self, latents: LatentSet, records: Sequence[Record], settings: DiffusionDataConfig) -> None:
-        self.latents = latents
-        self.settings = settings
-        self.size = len(latents.rows)
+    def __init__(self, seen: Seen, records: Sequence[Record], settings: DiffusionDataConfig) -> None:
+        self.seen = seen
+        self.shown = ShownText(settings)
+        self.size = len(seen)
         self.fingerprint = fingerprint(records)
 
     @property
     def buckets(self) -> list[int] | None:
         """The number of each picture's shape; None where all have one."""
-        found = self.latents
-        return [found.stack(rows[0]) for rows in found.rows] if len(found.stacks) > 1 else None
+        return self.seen.buckets
 
     def sample(self, index: int, random: Random) -> dict[str, Any]:
         """A latent (c, h, w) and a caption."""
-        row = self.latents.choose(index, self.settings.white_share, random)
-        view = self.latents.views[row]
-        return {"latent": self.latents[row], **ShownText(self.settings).entries(view, random)}
+        return self.seen.sample(index, self.shown, random)
 
 
 def captions_of(records: Sequence[Record], settings: DiffusionDataConfig, count: int, seed: int) -> list[str]:
     """As many captions, one of each record in turn, chosen as for training; caption n follows from seed and n alone.
 
-    The pictures are looked at only to see which ones can lie over backgrounds.
+    The pictures are looked at only to see which ones can lie over backgrounds, and in scenes.
     """
-    views = [_views(record, settings.colours) for record in records[:count]]
+    styles, shown = styles_of(records, settings.styles), ShownText(settings)
+    order = [records[place] for place in styles.order(records, settings.usual_times)[:count]]
+    alone = {record.key: _is_cut_out(record) for record in order}
+    alike: dict[Any, list[Record]] = defaultdict(list)  # what can stand beside a thing of that style
+    for record in {record.key: record for record in order if alone[record.key]}.values():
+        alike[record.fields.get("style")].append(record)
     found = []
     for place in range(count):
         random = Random(f"{seed}/way/{place}")
-        view = chosen(views[place % len(views)], random, settings.white_share)
-        found.append(str(ShownText(settings).entries(view, random)["caption"]))
+        record = order[place % len(order)]
+        colour = chosen(settings.colours if alone[record.key] else ("white",), random, settings.white_share)
+        others = [other for other in alike[record.fields.get("style")] if other.key != record.key]
+        if alone[record.key] and others and random.random() < settings.scene_share:
+            found.append(with_background(scene_with(record, others, styles, random).caption, colour))
+        else:
+            view = View(styles.captioned(record), colour, (0, 0))
+            found.append(str(shown.entries(view, random)["caption"]))
     return found
 
 
@@ -57,10 +68,9 @@ def chosen(views: Sequence[Choice], random: Random, usual_share: float) -> Choic
     return views[0] if random.random() < usual_share else random.choice(views)
 
 
-def _views(record: Record, colours: Sequence[str]) -> list[View]:
-    """Over every background where there is room for one; where the picture cannot be read, its captions still can."""
+def _is_cut_out(record: Record) -> bool:
+    """Whether there is room for a background; where the picture cannot be read, its captions still can."""
     try:
-        picture = record.picture()
+        return is_cut_out(record.picture())
     except BadSample:
-        return [View(record, "white", (0, 0))]
-    return [View(record, colour, picture.size) for colour in (colours if is_cut_out(picture) else ("white",))]
+        return False

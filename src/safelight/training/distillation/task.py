@@ -20,7 +20,7 @@ from safelight.images import grid
 from safelight.opening import fingerprint
 from safelight.pipeline import Pipeline
 from safelight.placement import placement_for
-from safelight.training.diffusion.latents import latent_set
+from safelight.training.diffusion.seen import Seen
 from safelight.training.diffusion.views import framing_of
 from safelight.training.distillation.consistency import Guided
 from safelight.training.distillation.lessons import LESSONS, Lesson
@@ -168,9 +168,8 @@ def distillation_task(parts: Parts, recipe: DistillRecipe, records: list[Record]
     if settings.method == "trajectories":
         samples = ways(settings.trajectories, recipe.loop.seed, folder / "ways")
     else:
-        cache = folder / "latents-train.safetensors"
-        latents = latent_set(training, parts.autoencoder, framing_of(parts, recipe.data), cache)
-        samples = Pictures(latents, training, recipe.data)
+        seen = Seen(training, [], parts.autoencoder, framing_of(parts, recipe.data), recipe.data, folder)
+        samples = Pictures(seen, training, recipe.data)
     truth = ways(WALKED_AT_ONCE, recipe.loop.seed + 1, folder / "ways-val")
     return DistillationTask(teacher, lesson, samples, truth, recipe)
 

@@ -25,11 +25,11 @@ from safelight.images import grid, to_picture
 from safelight.text import CLIP, Tokenizer
 from safelight.training.clip.task import as_it_sees
 from safelight.training.diffusion.fixed_loss import fixed_errors
-from safelight.training.diffusion.latents import LatentSet, latent_set
 from safelight.training.diffusion.objective import Question
+from safelight.training.diffusion.seen import Seen
 from safelight.training.diffusion.settings import DiffusionDataConfig
 from safelight.training.diffusion.shown import ShownText
-from safelight.training.diffusion.views import Framing
+from safelight.training.diffusion.views import framed
 from safelight.training.engine.noise import SampleNoise
 from safelight.training.sketch.settings import SketchConfig
 from safelight.training.sketch.sketcher import Sketcher
@@ -37,8 +37,6 @@ from safelight.weights import save_clip
 from safelight.weights.files import write_json
 from safelight.weights.parts import AnyAutoencoder
 from safelight.weights.whole_folder import whole_folder
-
-HELD_OUT = 256  # pictures that are kept for figures
 
 
 class SketchTask:
@@ -59,19 +57,17 @@ class SketchTask:
     ) -> None:
         check_captions(records)
         training, held_out = split_up(records)
-        framing = Framing(sizes=[(settings.size, settings.size)], colours=data.colours, flip=data.flip, cuts=data.cuts)
         self.autoencoder = autoencoder.requires_grad_(False)
         self.tokenizer = tokenizer
         self.clip = clip
         self.data = data
         self.shown = ShownText(data)
         self.fingerprint = fingerprint(training)
-        self.seen = latent_set(training, autoencoder, framing, cache / "latents-train.safetensors")
-        self.unseen: LatentSet | None = None
-        if held_out:
-            self.unseen = latent_set(held_out[:HELD_OUT], autoencoder, framing, cache / "latents-val.safetensors")
+        framing = framed(data, [(settings.size, settings.size)])
+        self.collection = Seen(training, held_out, autoencoder, framing, data, cache)
+        self.seen, self.unseen = self.collection.latents, self.collection.unseen
         self.sketcher = Sketcher(tokenizer, clip.text, self.seen[0].shape, settings.cells).requires_grad_(True)
-        self.size = len(self.seen.rows)
+        self.size = len(self.collection)
 
     @property
     def network(self) -> nn.Module:
@@ -80,8 +76,7 @@ class SketchTask:
 
     def sample(self, index: int, random: Random) -> dict[str, Any]:
         """A latent (c, h, w) with one of its captions."""
-        row = self.seen.choose(index, self.data.white_share, random)
-        return {"latent": self.seen[row], **self.shown.entries(self.seen.views[row], random)}
+        return self.collection.sample(index, self.shown, random)
 
     def loss(self, batch: dict[str, Any], noise: SampleNoise) -> dict[str, Tensor]:
         """The square error of the sketches; nothing is drawn at random."""
