@@ -114,6 +114,7 @@ def test_patterns_in_braces() -> None:
     assert names("a-{008..011}.tar") == ["a-008.tar", "a-009.tar", "a-010.tar", "a-011.tar"]
     assert names("{a,b}/{1..2}.tar") == ["a/1.tar", "a/2.tar", "b/1.tar", "b/2.tar"]
     assert names("plain.tar") == ["plain.tar"]
+    assert names("a,b/{1,2}.tar,") == ["a", "b/1.tar", "b/2.tar"]
 
 
 def test_hostile_members_are_left_out_and_nothing_is_written(tmp_path: Path) -> None:

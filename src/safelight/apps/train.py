@@ -38,7 +38,7 @@ def add_to(commands: Any) -> None:
         stage = stages.add_parser(name, help=kind.does)
         add_arguments(stage, "change one field, e.g. loop.steps=50")
         for need, (kind_of, metavar, what) in NEEDS.items():
-            if need in kind.needs:
+            if need in kind.needs or (need == "model" and kind.or_model):
                 stage.add_argument(f"--{need}", type=kind_of, metavar=metavar, help=what)
         stage.set_defaults(run=run, stage=name)
     whole = stages.add_parser("all", help="a whole model from nothing: every stage, and a judge of what it draws")
@@ -49,7 +49,9 @@ def add_to(commands: Any) -> None:
 def add_arguments(stage: argparse.ArgumentParser, example: str) -> None:
     """What every kind of training takes."""
     stage.add_argument("--recipe", default="tiny", metavar="R", help="name or TOML file (default: %(default)s)")
-    stage.add_argument("--data", type=Path, metavar="F", help="folder of captioned pictures or of .tar shards")
+    stage.add_argument(
+        "--data", type=Path, metavar="F", help="folder of captioned pictures or of .tar shards; A,B for several"
+    )
     stage.add_argument("--out", type=Path, metavar="RUN", help="folder of the run; one that has begun goes on")
     stage.add_argument("--set", action="append", default=[], metavar="X=V", help=example)
     stage.add_argument("--print-config", action="store_true", help="print the whole configuration and stop")

@@ -29,8 +29,9 @@ __all__ = [
 def open_collection(path: Path, where: Mapping[str, Sequence[str]] | None = None) -> list[Record]:
     """All records under `path`: a folder of pictures or of shards (*.tar), one shard, or a list (.csv, .jsonl ...).
 
-    A pattern in braces stands for several: `shard-{000..003}.tar`. `where` keeps the records whose fields hold one of
-    the named values, for example {"style": ["noto"]}. Raises BadInput where nothing is found, or something is damaged.
+    Several are divided by commas, or given by a pattern in braces: `shard-{000..003}.tar`. `where` keeps the records
+    whose fields hold one of the named values, for example {"style": ["noto"]}. Raises BadInput where nothing is found,
+    or something is damaged.
     """
     places = [path] if path.exists() else list(spelled_out(path))
     for place in places:

@@ -22,6 +22,7 @@ from safelight.data.record import Record
 from safelight.errors import BadInput
 
 BRACES = re.compile(r"\{([^{}]*)\}")
+COMMA = re.compile(r",(?![^{}]*\})")  # outside braces
 RANGE = re.compile(r"(\d+)\.\.(\d+)")
 
 
@@ -102,10 +103,11 @@ def _check_end(path: Path, offset: int) -> None:
 
 
 def spelled_out(path: Path) -> Iterator[Path]:
-    """The paths that a pattern in braces stands for: `a-{000..003}.tar` for four, `{a,b}.tar` for two."""
-    parts = BRACES.split(str(path))  # text and braces' contents in turn
-    choices = [list(_choices(part)) if place % 2 else [part] for place, part in enumerate(parts)]
-    return (Path("".join(chosen)) for chosen in itertools.product(*choices))
+    """The paths that a pattern stands for: `a-{000..003}.tar` for four, `{a,b}.tar` for two, and `a,b.tar` for two."""
+    for pattern in filter(None, COMMA.split(str(path))):
+        parts = BRACES.split(pattern)  # text and braces' contents in turn
+        choices = [list(_choices(part)) if place % 2 else [part] for place, part in enumerate(parts)]
+        yield from (Path("".join(chosen)) for chosen in itertools.product(*choices))
 
 
 def _choices(content: str) -> Iterator[str]:
