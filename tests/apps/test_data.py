@@ -1,4 +1,4 @@
-"""`safelight data check`: what it says of sound and of odd collections, and its exit codes."""
+"""`safelight data check` and `vary`: what they say of sound and of odd collections, and their exit codes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import pytest
 from PIL import Image
 
 from safelight.apps.cli import main
+from safelight.data import variations
+from safelight.data.collection import open_collection
+from safelight.data.record import Record
 from safelight.text import Tokenizer
 from tests.data.shapes import draw, png, write_folder
 
@@ -87,3 +90,95 @@ def test_wrong_use_is_told_in_one_line(
     said = capsys.readouterr().err
     assert (code, said.count("\n")) == (2, 1)
     assert message in said
+
+
+def vary(folder: Path, *words: object) -> list[str]:
+    return ["data", "vary", str(folder), str(folder.parent / "varied.tar"), *map(str, words)]
+
+
+def with_sky(folder: Path) -> Path:
+    """The sixteen shapes, cut out and without a colour in their names, and one sky for those to train on."""
+    write_folder(folder, "none")
+    for file in folder.glob("*.json"):
+        fields = json.loads(file.read_text("utf-8"))
+        file.write_text(json.dumps(fields | {"captions": [f"a {fields['concept']}"]}), "utf-8")
+    Image.new("RGB", (32, 32), (250, 220, 170)).save(folder / "sky.png")
+    (folder / "sky.json").write_text(
+        json.dumps({"captions": ["an evening sky"], "style": "background", "split": "train"})
+    )
+    return folder
+
+
+def test_varied_pictures_are_counted_and_read_beside_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = with_sky(tmp_path / "data")
+    assert main(vary(folder, "--painted", 2)) == 0
+    assert capsys.readouterr().out == (
+        f"{tmp_path / 'varied.tar'}: 24 painted, 14 under skies; not painted: no other colour suits it (8), "
+        "a background (1); not under skies: no sky suits it (2), a background (1).\n"
+    )
+    own = open_collection(folder)
+    both = open_collection(Path(f"{folder},{tmp_path / 'varied.tar'}"))
+    assert [record.key for record in both[: len(own)]] == [record.key for record in own]
+    assert len(both) == 17 + 24 + 14
+    first = (tmp_path / "varied.tar").read_bytes()
+    (tmp_path / "varied.tar").unlink()
+    assert main([*vary(folder, "--painted", 2), "--json"]) == 0
+    assert (tmp_path / "varied.tar").read_bytes() == first
+    assert json.loads(capsys.readouterr().out)["made"] == {"painted": 24, "under skies": 14}
+
+
+def test_only_chosen_things_are_varied_over_all_skies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = with_sky(tmp_path / "data")
+    assert main(vary(folder, "--painted", 0, "--where", "concept=bar,cross")) == 0
+    assert "0 painted, 6 under skies" in capsys.readouterr().out
+    assert {record.fields["concept"] for record in open_collection(tmp_path / "varied.tar")} == {"bar", "cross"}
+
+
+def test_what_is_interrupted_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = with_sky(tmp_path / "data")
+    real = variations.under_skies
+    asked: list[str] = []
+
+    def until_the_third(record: Record, skies: list[Record], count: int) -> Any:
+        asked.append(record.key)
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return real(record, skies, count)
+
+    monkeypatch.setattr(variations, "under_skies", until_the_third)
+    assert main(vary(folder)) == 130
+    assert len(asked) == 3
+    assert [each.name for each in tmp_path.iterdir()] == ["data"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["a.zip"], "'a.zip' must end in .tar; one shard is written"),
+        (["here.tar"], "'here.tar' exists; give another name, or delete it first"),
+        (["absent/a.tar"], "its folder 'absent' does not exist"),
+        (["a.tar", "--painted", "-1"], "--painted is -1; it must be"),
+        (["a.tar", "--painted", "0", "--skies", "0"], "--painted and --skies are both 0"),
+        (["a.tar", "--where", "style"], "--where is 'style'; it must be a field and its values"),
+        (["a.tar", "--where", "style=oil"], "has style in ['oil']"),
+        (["a.tar"], "No picture was derived from the 1 in '.': not painted: not cut out (1); not under skies: not cut"),
+    ],
+)
+def test_what_cannot_be_varied_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    (tmp_path / "a.txt").write_text("a square")
+    monkeypatch.chdir(tmp_path)
+    if "here.tar" in words:
+        Path("here.tar").write_bytes(b"mine")
+    before = sorted(tmp_path.iterdir())
+    assert main(["data", "vary", "." if "here.tar" not in words else "a.png", *words]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert message in said
+    assert sorted(tmp_path.iterdir()) == before

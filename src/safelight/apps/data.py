@@ -1,9 +1,14 @@
-"""`safelight data check PATH`: what may be wrong with a collection of pictures, before a network learns it."""
+"""`safelight data`: look after a collection of pictures before a network learns it.
+
+`check PATH` says what may be wrong with it; `vary DATA OUT.tar` makes a shard of more pictures from its own.
+"""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +17,10 @@ from safelight.errors import BadInput
 
 if TYPE_CHECKING:
     from safelight.data.check.findings import Limits, Looked
+    from safelight.data.record import Record
+    from safelight.data.shard_writing import NewSample
+
+MOST = 1000  # pictures of a kind from one thing
 
 
 def add_to(commands: Any) -> None:
@@ -29,6 +38,14 @@ def add_to(commands: Any) -> None:
     )
     add_json_argument(check)
     check.set_defaults(run=run)
+    vary = actions.add_parser("vary", help="paint the things of a collection in other colours, and lay them over skies")
+    vary.add_argument("path", type=Path, metavar="DATA", help="a collection of cut-out things and of backgrounds")
+    vary.add_argument("out", type=Path, metavar="OUT.tar", help="the shard to write; it must not exist")
+    vary.add_argument("--where", action="append", default=[], metavar="FIELD=A,B", help="only such things")
+    vary.add_argument("--painted", type=int, default=1, metavar="N", help="colours of each thing (default: 1)")
+    vary.add_argument("--skies", type=int, default=1, metavar="N", help="skies behind each thing (default: 1)")
+    add_json_argument(vary)
+    vary.set_defaults(run=run_vary)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -67,3 +84,93 @@ def limits_of(arguments: argparse.Namespace) -> Limits:
         return len(tokenizer.words(caption))
 
     return Limits(least_side=arguments.least_side, longest_caption=tokenizer.length - 2, length=length)
+
+
+def run_vary(arguments: argparse.Namespace) -> None:
+    """Derive pictures from those of a collection, and write them into a shard."""
+    from safelight.data.collection import open_collection
+    from safelight.data.shard_writing import write_shard
+    from safelight.data.variations import skies_among
+    from safelight.recipe import whole_number
+    from safelight.weights.files import beside
+
+    check_new_shard(arguments.out)
+    for name in ("painted", "skies"):
+        whole_number(f"--{name}", getattr(arguments, name), 0, MOST)
+    if arguments.painted == arguments.skies == 0:
+        raise BadInput("--painted and --skies are both 0; one of them must be at least 1.")
+    where = where_of(arguments.where)
+    every = open_collection(arguments.path)
+    records = open_collection(arguments.path, where) if where else every
+    tally = Tally()
+    with beside(arguments.out) as partial:
+        made = varied(records, skies_among(every), arguments, tally)
+        write_shard(partial, made)
+        if not tally.made:
+            raise BadInput(f"No picture was derived from the {len(records)} in {str(arguments.path)!r}: {tally.why()}.")
+    answer(arguments, {"shard": str(arguments.out), **tally.facts()}, [f"{arguments.out}: {tally.sentence()}"])
+
+
+@dataclass
+class Tally:
+    """How many pictures of each kind were made, and how many were not, by their kind and reason."""
+
+    made: Counter[str] = field(default_factory=Counter)
+    skipped: dict[str, Counter[str]] = field(default_factory=dict)
+
+    def facts(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"made": dict(self.made), "skipped": {kind: dict(why) for kind, why in self.skipped.items()}}
+
+    def why(self) -> str:
+        """The reasons of each kind, the most frequent first."""
+        return "; ".join(
+            f"not {kind}: " + ", ".join(f"{why} ({count})" for why, count in reasons.most_common())
+            for kind, reasons in self.skipped.items()
+        )
+
+    def sentence(self) -> str:
+        """All of it for people."""
+        told = f"{self.made['painted']} painted, {self.made['under skies']} under skies"
+        return f"{told}; {self.why()}." if self.skipped else f"{told}."
+
+
+def varied(
+    records: Sequence[Record], skies: Sequence[Record], arguments: argparse.Namespace, tally: Tally
+) -> Iterator[NewSample]:
+    """The pictures derived from each record in turn, counted, with a bar on a terminal."""
+    from safelight.data.variations import Skipped, paintings, under_skies
+
+    for record in progress(records, len(records), arguments.path.name):
+        derived = {
+            "painted": paintings(record, arguments.painted) if arguments.painted else (),
+            "under skies": under_skies(record, skies, arguments.skies) if arguments.skies else (),
+        }
+        for kind, results in derived.items():
+            for result in results:
+                if isinstance(result, Skipped):
+                    tally.skipped.setdefault(kind, Counter())[result.why] += 1
+                else:
+                    tally.made[kind] += 1
+                    yield result
+
+
+def check_new_shard(path: Path) -> None:
+    """Raise BadInput where no new shard can be written."""
+    if path.suffix != ".tar":
+        raise BadInput(f"{str(path)!r} must end in .tar; one shard is written.")
+    if path.exists():
+        raise BadInput(f"{str(path)!r} exists; give another name, or delete it first.")
+    if not path.parent.is_dir():
+        raise BadInput(f"{str(path)!r} cannot be written: its folder {str(path.parent)!r} does not exist.")
+
+
+def where_of(given: Sequence[str]) -> dict[str, Sequence[str]]:
+    """`FIELD=A,B` -> field and values; raises BadInput for another form."""
+    where: dict[str, Sequence[str]] = {}
+    for each in given:
+        name, _, values = each.partition("=")
+        if not name or not values:
+            raise BadInput(f"--where is {each!r}; it must be a field and its values, such as style=photo,noto.")
+        where[name] = values.split(",")
+    return where
