@@ -59,4 +59,5 @@ def run_stage(name: str, inputs: Inputs, recipe: Any, processes: Processes = ALO
 
 def left_by(name: str, run: Path) -> Path:
     """What the stage of that name has left in the folder of its run."""
-    return run / STAGES[name].leaves
+    whole = run / "model"
+    return whole if STAGES[name].or_model and whole.is_dir() else run / STAGES[name].leaves

@@ -59,7 +59,8 @@ class Stage:
     """One kind of training.
 
     does: what `--help` says. needs: the fields of `Inputs` that it reads. spares: those of them that it does without
-    under a recipe. leaves: what it makes in the run's folder. task: its network with its data.
+    under a recipe. leaves: what it makes in the run's folder. task: its network with its data. or_model: it can start
+    from a whole model in place of earlier stages, and then leaves a whole model.
     """
 
     does: str
@@ -67,6 +68,7 @@ class Stage:
     leaves: str
     task: Callable[[Inputs, Any, list[Record]], Task[Any]]
     spares: Callable[[Any], tuple[str, ...]] = lambda recipe: ()
+    or_model: bool = False
 
 
 def autoencoder_task(inputs: Inputs, recipe: AutoencoderRecipe, records: list[Record]) -> Task[Any]:
@@ -86,10 +88,12 @@ def clip_task(inputs: Inputs, recipe: ClipRecipe, records: list[Record]) -> Task
 
 
 def sketch_task(inputs: Inputs, recipe: SketchRecipe, records: list[Record]) -> Task[Any]:
-    """The text encoder of a CLIP, which foretells latents."""
+    """The text encoder of a CLIP or of a whole model, which foretells latents."""
     from safelight.training.diffusion.new_model import check_finished
-    from safelight.training.sketch.task import sketch_task_of
+    from safelight.training.sketch.start import from_model, sketch_task_of
 
+    if inputs.model is not None:
+        return from_model(inputs, inputs.model, recipe, records)
     assert inputs.autoencoder is not None
     assert inputs.clip is not None
     check_finished(inputs.autoencoder, inputs.clip)
@@ -179,6 +183,7 @@ STAGES: dict[str, Stage] = {
         needs=("data", "autoencoder", "clip"),
         leaves="clip",
         task=sketch_task,
+        or_model=True,
     ),
     "diffusion": Stage(
         does="learn to draw: the UNet, on top of the other two",
@@ -229,7 +234,13 @@ STAGES: dict[str, Stage] = {
 def check_inputs(name: str, inputs: Inputs, recipe: Any) -> None:
     """Raise BadInput that names an input which the stage of that name needs under its recipe and was not given."""
     spared = STAGES[name].spares(recipe)
-    for need in STAGES[name].needs:
+    stage = STAGES[name]
+    if stage.or_model and inputs.model is not None:
+        earlier = [need for need in stage.needs if need != "data" and getattr(inputs, need) is not None]
+        if earlier:
+            raise BadInput(f"--model and --{earlier[0]} are given; `safelight train {name}` starts from one of them.")
+        spared = stage.needs[1:]
+    for need in stage.needs:
         if need not in spared and getattr(inputs, need) is None:
             raise BadInput(f"--{need} is missing; `safelight train {name}` needs it.")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,6 +18,8 @@ from safelight.training.diffusion.new_model import new_parts
 from safelight.training.diffusion.settings import DiffusionDataConfig
 from safelight.training.recipe import DiffusionRecipe
 from safelight.training.sketch.settings import SketchConfig
+from safelight.training.sketch.sketcher import KeptMap
+from safelight.training.sketch.start import leave_clip
 from safelight.training.sketch.task import SketchTask
 from safelight.weights import save_autoencoder
 from tests.data.shapes import SIDE, records
@@ -26,12 +29,13 @@ from tests.training.tiny_tasks import AUTOENCODER, IMAGE, TEXT, UNET, loop_confi
 CELLS = 2  # four of the twelve places
 
 
-def sketch_task(folder: Path, cells: int = CELLS, **data: Any) -> SketchTask:
+def sketch_task(folder: Path, cells: int = CELLS, known: bool = False, **data: Any) -> SketchTask:
     torch.manual_seed(0)
     words = tokenizer()
     clip = CLIP(replace(TEXT, vocabulary=len(words.vocabulary)), IMAGE)
     settings = SketchConfig(size=SIDE, cells=cells), DiffusionDataConfig(**{"colours": ("white", "blue"), **data})
-    return SketchTask(Autoencoder(AUTOENCODER).eval(), words, clip, *settings, records("none"), folder)
+    given = Autoencoder(AUTOENCODER).eval(), words, clip.text, *settings, records("none"), folder
+    return SketchTask(*given, partial(leave_clip, words, clip), known)
 
 
 def test_it_overfits_one_batch(tmp_path: Path) -> None:
@@ -72,9 +76,33 @@ def test_diffusion_reads_what_it_leaves(tmp_path: Path) -> None:
         DiffusionRecipe(network=replace(UNET, in_channels=4)), tmp_path / "autoencoder", tmp_path / "sketch"
     )
     words, encoder = made.reader
-    assert words.vocabulary == Tokenizer.load(tmp_path / "sketch" / "tokenizer").vocabulary == task.tokenizer.vocabulary
-    learnt = task.clip.text.state_dict()
+    assert words.vocabulary == Tokenizer.load(tmp_path / "sketch" / "tokenizer").vocabulary == tokenizer().vocabulary
+    learnt = task.sketcher.text_encoder.state_dict()
     assert all(torch.equal(tensor, learnt[name]) for name, tensor in encoder.state_dict().items())
+
+
+def test_a_text_encoder_that_knows_pictures_keeps_its_map(tmp_path: Path) -> None:
+    """The map is the best one at the start; the text encoder learns, and a run that goes on has the same map."""
+    task = sketch_task(tmp_path / "known", known=True, caption_dropout=0.0)
+    captions, latents = task._usual_pairs()
+    with torch.no_grad():
+        best = (task.sketcher(captions) - latents).square().mean()
+        assert isinstance(task.sketcher.head, KeptMap)
+        for shift in (0.01, -0.01):
+            task.sketcher.head.bias += shift
+            assert (task.sketcher(captions) - latents).square().mean() > best
+            task.sketcher.head.bias -= shift
+    before = task.sketcher.head.weight.clone()
+    losses = losses_of_one_batch(task, range(4), steps=100, rate=1e-2)
+    assert losses[-1] < losses[0] / 2
+    assert torch.equal(task.sketcher.head.weight, before)
+    assert not any(name.startswith("head") for name, _ in task.sketcher.named_parameters())
+    run(sketch_task(tmp_path / "whole", known=True), loop_config(steps=6), tmp_path / "whole")
+    run(sketch_task(tmp_path / "broken", known=True), loop_config(steps=6), tmp_path / "broken", stop=3)
+    run(sketch_task(tmp_path / "broken", known=True), loop_config(steps=6), tmp_path / "broken")
+    whole, broken = stored(tmp_path / "whole"), stored(tmp_path / "broken")
+    assert whole.keys() == broken.keys()
+    assert all(torch.equal(tensor, broken[name]) for name, tensor in whole.items())
 
 
 def test_figures_and_sheet_are_of_the_sketches(tmp_path: Path) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from einops import rearrange
 from torch import Tensor, nn
+from torch.nn import functional
 
 from safelight.errors import BadInput
-from safelight.text import TextEncoder, Tokenizer
+from safelight.weights.parts import AnyTextEncoder, AnyTokenizer
+
+READ_AT_ONCE = 64
 
 
 class Sketcher(nn.Module):
@@ -18,7 +22,7 @@ class Sketcher(nn.Module):
     text encoder has too few places.
     """
 
-    def __init__(self, tokenizer: Tokenizer, encoder: TextEncoder, shape: Sequence[int], cells: int) -> None:
+    def __init__(self, tokenizer: AnyTokenizer, encoder: AnyTextEncoder, shape: Sequence[int], cells: int) -> None:
         super().__init__()
         channels, *sides = shape
         if any(side % cells for side in sides) or cells**2 >= encoder.config.length:
@@ -30,11 +34,45 @@ class Sketcher(nn.Module):
         self.cells = cells
         self.sizes = tuple(side // cells for side in sides)
         self.text_encoder = encoder
-        self.head = nn.Linear(encoder.config.width, channels * self.sizes[0] * self.sizes[1])
+        self.head: nn.Linear | KeptMap = nn.Linear(encoder.config.width, channels * self.sizes[0] * self.sizes[1])
 
     def forward(self, captions: Sequence[str]) -> Tensor:
         """b captions -> (b, c, h, w) float32: the mean of the scaled latents of all pictures that are called so."""
-        ids = self.tokenizer(captions).ids.to(self.head.weight.device)
-        squares = self.head(self.text_encoder(ids)[:, -(self.cells**2) :]).float()
+        squares = self.head(self._states(captions)).float()
         high, wide = self.sizes
         return rearrange(squares, "b (y x) (c i j) -> b c (y i) (x j)", y=self.cells, i=high, j=wide)
+
+    @torch.no_grad()
+    def keep_map(self, captions: Sequence[str], latents: Tensor) -> None:
+        """Take the map that fits n captions to their latents (n, c, h, w) best, by least squares; it learns no more."""
+        parts = [captions[start : start + READ_AT_ONCE] for start in range(0, len(captions), READ_AT_ONCE)]
+        states = torch.cat([self._states(part).float() for part in parts]).flatten(0, 1)
+        high, wide = self.sizes
+        squares = rearrange(latents, "b c (y i) (x j) -> (b y x) (c i j)", i=high, j=wide).to(states)
+        padded = functional.pad(states, (0, 1), value=1.0)
+        # A ridge far below the states' own spread: without it, few captions leave the map undetermined.
+        ridge = 1e-4 * padded.square().mean() * len(padded) * torch.eye(padded.shape[1], device=padded.device)
+        fitted = torch.linalg.solve(padded.T @ padded + ridge, padded.T @ squares)
+        self.head = KeptMap(fitted[:-1].T.contiguous(), fitted[-1])
+
+    def _states(self, captions: Sequence[str]) -> Tensor:
+        """The text encoder's last states (b, cells^2, width)."""
+        ids = self.tokenizer(captions).ids.to(next(self.text_encoder.parameters()).device)
+        states: Tensor = self.text_encoder(ids)[:, -(self.cells**2) :]
+        return states
+
+
+class KeptMap(nn.Module):
+    """A linear map that does not learn, nor is it stored: it is found anew each time."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight, persistent=False)
+        self.register_buffer("bias", bias, persistent=False)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """(..., width) -> (..., values of a square)."""
+        return functional.linear(states, self.weight, self.bias)

@@ -10,7 +10,7 @@ and where. A UNet that reads these states finds the contents of each square at a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,8 +22,6 @@ from torch import Tensor, nn
 from safelight.data.collection import check_captions, fingerprint, split_up
 from safelight.data.record import Record
 from safelight.images import grid, to_picture
-from safelight.text import CLIP, Tokenizer
-from safelight.training.clip.task import as_it_sees
 from safelight.training.diffusion.fixed_loss import fixed_errors
 from safelight.training.diffusion.objective import Question
 from safelight.training.diffusion.seen import Seen
@@ -33,40 +31,44 @@ from safelight.training.diffusion.views import framed
 from safelight.training.engine.noise import SampleNoise
 from safelight.training.sketch.settings import SketchConfig
 from safelight.training.sketch.sketcher import Sketcher
-from safelight.weights import save_clip
-from safelight.weights.files import write_json
-from safelight.weights.parts import AnyAutoencoder
-from safelight.weights.whole_folder import whole_folder
+from safelight.weights.parts import AnyAutoencoder, AnyTextEncoder, AnyTokenizer
+
+ENOUGH = 1024  # pictures from which the map of a text encoder that foretells already is found
 
 
 class SketchTask:
     """A text encoder with the latents that it is to foretell; see `training.engine.task.Task`.
 
-    clip: its text encoder learns. cache: the folder that keeps the latents.
+    cache: the folder that keeps the latents. leave: writes what has been learnt into the folder of the run. known: the
+    text encoder foretells pictures already; the map from its states is found first, and stays as it is, so that a UNet
+    which reads them goes on to find in them what it has learnt to find.
     """
 
     def __init__(
         self,
         autoencoder: AnyAutoencoder,
-        tokenizer: Tokenizer,
-        clip: CLIP,
+        tokenizer: AnyTokenizer,
+        encoder: AnyTextEncoder,
         settings: SketchConfig,
         data: DiffusionDataConfig,
         records: list[Record],
         cache: Path,
+        leave: Callable[[Path], None],
+        known: bool = False,
     ) -> None:
         check_captions(records)
         training, held_out = split_up(records)
         self.autoencoder = autoencoder.requires_grad_(False)
-        self.tokenizer = tokenizer
-        self.clip = clip
+        self.leave = leave
         self.data = data
         self.shown = ShownText(data)
         self.fingerprint = fingerprint(training)
         framing = framed(data, [(settings.size, settings.size)])
         self.collection = Seen(training, held_out, autoencoder, framing, data, cache)
         self.seen, self.unseen = self.collection.latents, self.collection.unseen
-        self.sketcher = Sketcher(tokenizer, clip.text, self.seen[0].shape, settings.cells).requires_grad_(True)
+        self.sketcher = Sketcher(tokenizer, encoder, self.seen[0].shape, settings.cells).requires_grad_(True)
+        if known:
+            self.sketcher.keep_map(*self._usual_pairs())
         self.size = len(self.collection)
 
     @property
@@ -99,11 +101,15 @@ class SketchTask:
         return grid([to_picture(self.autoencoder.decode(one)[0]) for one in scaled.split(1)])
 
     def export(self, folder: Path) -> None:
-        """Write tokenizer and CLIP as the stage `clip` does; the image encoder is as it was, and fits it no longer."""
-        with whole_folder(folder / "tokenizer", mark="vocab.json") as partial:
-            self.tokenizer.save(partial)
-        save_clip(folder / "clip", self.clip)
-        write_json(folder / "clip" / "preprocessor_config.json", as_it_sees(self.clip.image.config.size))
+        """Write what was learnt."""
+        self.leave(folder)
+
+    def _usual_pairs(self) -> tuple[list[str], Tensor]:
+        """The first captions of up to 1,024 training pictures, and their latents (n, c, h, w)."""
+        rows = [rows[0] for rows in self.seen.rows]
+        chosen = Random(0).sample(rows, min(len(rows), ENOUGH))
+        captions = [self.seen.views[row].captions[0] for row in chosen]
+        return captions, torch.stack([self.seen[row] for row in chosen]).float()
 
     def _asked(self, batch: Mapping[str, Any], question: Question) -> Tensor:
         """The error at some noise, of which there is none here."""
@@ -113,20 +119,3 @@ class SketchTask:
         """The mean square error (b,) of each sample."""
         latent = batch["latent"].to(next(self.sketcher.parameters()).device).float()
         return (self.sketcher(batch["caption"]) - latent).square().flatten(1).mean(1)
-
-
-def sketch_task_of(
-    autoencoder: Path, clip: Path, settings: SketchConfig, data: DiffusionDataConfig, records: list[Record], out: Path
-) -> SketchTask:
-    """The task over what the first two stages left in the folders of their runs."""
-    from safelight.weights import load_autoencoder, load_clip
-
-    return SketchTask(
-        load_autoencoder(autoencoder / "vae", torch.float32).eval(),
-        Tokenizer.load(clip / "tokenizer"),
-        load_clip(clip / "clip", torch.float32),
-        settings,
-        data,
-        records,
-        out,
-    )

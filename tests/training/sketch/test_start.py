@@ -1,0 +1,69 @@
+"""The sketch from a whole model: it goes on with the model's own text encoder, and leaves a whole model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import safelight
+from safelight.errors import BadInput
+from safelight.training.diffusion.settings import DiffusionDataConfig
+from safelight.training.engine.lock import Claim
+from safelight.training.recipe import SketchRecipe
+from safelight.training.running import left_by, run_stage
+from safelight.training.sketch.settings import SketchConfig
+from safelight.training.stages import Inputs, check_inputs
+from safelight.weights import save_folder
+from tests.data.shapes import SIDE, write_folder
+from tests.training.tiny_tasks import loop_config, parts
+
+RECIPE = SketchRecipe(
+    sketch=SketchConfig(size=SIDE, cells=2), data=DiffusionDataConfig(caption_dropout=0.0), loop=loop_config(steps=3)
+)
+
+
+def inputs(folder: Path, **given: Path | str) -> Inputs:
+    return Inputs(out=folder / "run", claim=Claim(folder / "run"), data=folder / "data", **given)  # type: ignore[arg-type]
+
+
+def test_it_leaves_the_model_with_another_text_encoder(tmp_path: Path) -> None:
+    save_folder(tmp_path / "model", parts())
+    write_folder(tmp_path / "data", "none")
+    for _ in run_stage("sketch", inputs(tmp_path, model=str(tmp_path / "model")), RECIPE):
+        pass
+    left = left_by("sketch", tmp_path / "run")
+    assert left == tmp_path / "run" / "model"
+    before, after = (safelight.load(folder).parts() for folder in (tmp_path / "model", left))
+    same = [
+        all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+        for one, other in ((before.unet, after.unet), (before.autoencoder, after.autoencoder))
+    ]
+    assert same == [True, True]
+    (_, old), (_, new) = before.reader, after.reader
+    assert any(not torch.equal(a, b) for a, b in zip(old.parameters(), new.parameters(), strict=True))
+    assert safelight.load(left)("a red circle", num_inference_steps=2).images[0].size == (SIDE, SIDE)
+
+
+def test_a_run_goes_on_from_the_same_model_only(tmp_path: Path) -> None:
+    save_folder(tmp_path / "model", parts())
+    other = parts()
+    torch.nn.init.normal_(other.unet.conv_in.weight)
+    save_folder(tmp_path / "other", other)
+    write_folder(tmp_path / "data", "none")
+    for _ in run_stage("sketch", inputs(tmp_path, model=str(tmp_path / "model")), RECIPE):
+        pass
+    longer = replace(RECIPE, loop=loop_config(steps=4))
+    with pytest.raises(BadInput, match="started from the model"):
+        list(run_stage("sketch", inputs(tmp_path, model=str(tmp_path / "other")), longer))
+
+
+def test_it_starts_from_one_thing(tmp_path: Path) -> None:
+    both = inputs(tmp_path, model="bundled", clip=tmp_path)
+    with pytest.raises(BadInput, match="--model and --clip are given; .* starts from one of them"):
+        check_inputs("sketch", both, RECIPE)
+    with pytest.raises(BadInput, match="--autoencoder is missing"):
+        check_inputs("sketch", inputs(tmp_path), RECIPE)
+    check_inputs("sketch", inputs(tmp_path, model="bundled"), RECIPE)
