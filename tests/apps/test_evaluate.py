@@ -13,9 +13,11 @@ from tasks.family import FAMILY
 
 from safelight.apps import drawing
 from safelight.apps.cli import main
+from safelight.apps.evaluate import LISTS
 from safelight.configs import ClassifierConfig
 from safelight.evaluation.classifier import Classifier, save_classifier
 from safelight.evaluation.drawn_folder import DrawnFolder
+from safelight.evaluation.prompt_lists import LISTS as KNOWN_LISTS
 from safelight.pipeline import Pipeline
 from tests.data.shapes import SHAPES, write_folder
 from tests.evaluation.tiny_judges import clip_run
@@ -56,6 +58,16 @@ def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     said = capsys.readouterr()
     assert (said.out, said.err.count("\n")) == ("", 1)
     return said.err
+
+
+def named(home: Path) -> Path:
+    """The same data with captions that are bare names."""
+    folder = write_folder(home / "named", "none")
+    for file in folder.glob("*.json"):
+        facts = json.loads(file.read_text("utf-8"))
+        facts["captions"].append(f"a {facts['concept']}")
+        file.write_text(json.dumps(facts), "utf-8")
+    return folder
 
 
 def columns(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -161,6 +173,42 @@ def test_prompts_from_a_file(words: list[str], capsys: pytest.CaptureFixture[str
     assert "2 prompts with --each 3 make 6 pictures at most" in refused([*command, "--count", "7"], capsys)
 
 
+def test_several_lists_of_prompts_are_told_apart(
+    home: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [*words, "--data", str(named(home)), "--prompts", "concepts,colours,relations,numbers"]
+    command += ["--count", "4", "--each", "1"]
+    report = evaluated([*command, "--pictures", "drawn"], capsys)
+    counts = {name: figure["pictures"] for name, figure in columns(report).items() if figure["unit"] == "share"}
+    expected = {"concepts: concept first": 4, "colours: concept first": 4, "colour": 4, "relation first": 4}
+    expected |= {"number first five": 4, "relation or number first": 8}
+    assert expected.items() <= counts.items()
+    assert not {"relations: concept first", "numbers: concept first"} & counts.keys()
+    told = [json.loads(file.read_text("utf-8")) for file in sorted(Path("drawn").glob("0*.json"))]
+    assert [facts["prompts"] for facts in told] == ["concepts", "colours", "relations", "numbers"] * 4
+    assert {facts["thing"] for facts in told if "thing" in facts} <= set(SHAPES)
+    # more of each goes on from there, and what is there can be judged as it is
+    more = columns(evaluated([*command, "--count", "5", "--pictures", "drawn"], capsys))
+    assert (more["relation first"]["pictures"], more["colour"]["pictures"]) == (5, 5)
+    alone = evaluated(["evaluate", "--pictures", "drawn", "--judge", str(home / "judge"), "--json"], capsys)
+    assert columns(alone)["relation or number first"]["pictures"] == 10
+
+
+def test_prompts_of_concepts_that_the_judge_knows(
+    home: Path, words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = ClassifierConfig(size=16, channels=(8, 8), groups=4)
+    save_classifier(tmp_path / "judge" / "classifier", Classifier(config, {"concept": ("bar", "cross")}))
+    command = [*words, "--data", str(named(home)), "--judge", str(tmp_path / "judge"), "--prompts", "relations"]
+    assert columns(evaluated([*command, "--pictures", "drawn"], capsys))["relation first"]["pictures"] == COUNT
+    told = [json.loads(file.read_text("utf-8")) for file in Path("drawn").glob("0*.json")]
+    assert {facts["thing"] for facts in told} == {"bar", "cross"}
+
+
+def test_the_help_names_every_list() -> None:
+    assert ", ".join(KNOWN_LISTS) == LISTS
+
+
 def test_a_table_for_people(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     words.remove("--json")
     assert main([*words, "--prompts", "concepts", "--where", "concept=bar,cross"]) == 0
@@ -213,7 +261,12 @@ def test_an_autoencoder_alone(words: list[str], capsys: pytest.CaptureFixture[st
         (["--real", "test"], "--real 'test' is unknown"),
         (["--where", "style"], "--where is 'style'; it must be a field and its values"),
         (["--where", "style=oil"], "No sample in"),
-        (["--prompts", "nothing.txt"], "neither captions nor concepts nor a readable file"),
+        (["--prompts", "concepts,colors"], "--prompts 'colors' is unknown. Did you mean 'colours'"),
+        (["--prompts", "unseen"], "Of 0 held-out samples of unseen pairs"),
+        (
+            ["--prompts", "nothing.txt"],
+            "neither a list (captions, concepts, styles, unseen, colours, relations, numbers) nor a readable",
+        ),
         (["--clip", "nothing"], "'nothing' is no CLIP"),
         (["--features", "nothing"], "'nothing' is not there"),
         (["--judge", "nothing"], "nothing"),

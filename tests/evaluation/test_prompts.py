@@ -1,17 +1,15 @@
-"""What a model is asked for: captions, concepts on backgrounds, or what a file says."""
+"""What a model is asked for: captions, and concepts on backgrounds."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 from safelight.data.backdrop import COLOURS, with_background
 from safelight.errors import BadInput
 from safelight.evaluation.pictures import mixed_backdrops
-from safelight.evaluation.prompts import Prompt, caption_prompts, concept_prompts, read_prompts
+from safelight.evaluation.prompts import caption_prompts, concept_prompts
 from tests.data.shapes import records
 from tests.evaluation.tiny_judges import cut_out, plain, record
 
@@ -71,29 +69,8 @@ def test_nothing_to_ask_for() -> None:
         concept_prompts(silent, 4, 0, BACKDROP)
 
 
-def test_a_file(tmp_path: Path) -> None:
-    lines = ["a fox", "", json.dumps({"prompt": "an owl", "concept": "owl", "background": "red"})]
-    (tmp_path / "p.txt").write_text("\n".join(lines), "utf-8")
-    assert read_prompts(tmp_path / "p.txt") == [Prompt("a fox"), Prompt("an owl", concept="owl", background="red")]
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("\n\n", "holds no prompts"),
-        ("a fox\n{oops", "line 2 begins like JSON"),
-        ('{"concept": "owl"}', 'line 1 needs a "prompt"'),
-        ('{"prompt": "x", "concept": 3}', "all its values must be text"),
-        ('{"prompt": "x", "colour": "red"}', "has colour; allowed beside prompt: concept, style, background"),
-        ('{"prompt": "x", "background": "beige"}', "background 'beige'; allowed: white"),
-    ],
-)
-def test_a_wrong_file(text: str, said: str, tmp_path: Path) -> None:
-    (tmp_path / "p.txt").write_text(text, "utf-8")
-    with pytest.raises(BadInput, match=said):
-        read_prompts(tmp_path / "p.txt")
-
-
-def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="neither captions nor concepts nor a readable file"):
-        read_prompts(tmp_path / "caption")
+def test_a_style_is_asked_for_where_the_caption_names_it() -> None:
+    captions = ["an owl", "an owl, oil painting", "an Oil Painting of an owl"]
+    samples = [record("x", plain("red"), *captions, concept="owl", style="oil", style_phrase="oil painting")]
+    found = {prompt.text: prompt.style for prompt in caption_prompts(samples, 40, 0, BACKDROP)}
+    assert found == {captions[0]: None, captions[1]: "oil", captions[2]: "oil"}

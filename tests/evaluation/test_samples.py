@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from safelight.data.collection import Record
 from safelight.errors import BadInput
 from safelight.evaluation.pictures import Pictures, mixed_backdrops, on_white, own_backdrop
-from safelight.evaluation.samples import open_samples
+from safelight.evaluation.samples import Samples, open_samples
 from tests.data.shapes import records, write_folder
 from tests.evaluation.tiny_judges import cut_out, record
 
@@ -68,3 +69,13 @@ def test_what_cannot_be_read_is_left_out_and_told(data: Path) -> None:
 )
 def test_a_background_that_is_no_colour(fields: dict[str, str], name: str) -> None:
     assert own_backdrop(record("x", cut_out("red"), **fields)) == name
+
+
+def test_unseen_pairs_are_held_out_and_of_concepts_that_are_known_in_other_styles() -> None:
+    def sample(concept: str, style: str) -> Record:
+        return record(f"{style}-{concept}", cut_out("red"), concept=concept, style=style)
+
+    held_out = [sample("fox", "oil"), sample("fox", "ink"), sample("yak", "oil")]
+    samples = Samples([sample("fox", "ink"), sample("hen", "oil")], held_out, held_out, [], [])
+    assert [each.key for each in samples.unseen_pairs] == ["oil-fox"]
+    assert [each.key for each in samples.everything] == ["ink-fox", "oil-hen", "oil-fox", "ink-fox", "oil-yak"]

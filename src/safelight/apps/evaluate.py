@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from safelight.data.collection import Record
+    from safelight.evaluation.classifier import Classifier
     from safelight.evaluation.features import FeatureNetwork
     from safelight.evaluation.judging import Judges
     from safelight.evaluation.pictures import Pictures
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from safelight.evaluation.report import Report
     from safelight.evaluation.samples import Samples
 
+LISTS = "captions, concepts, styles, unseen, colours, relations, numbers"
 COUNT = 256  # pictures, where no file of prompts says how many
 MOST = 1_000_000
 SHEET_SIDE = 96  # pixels
@@ -52,9 +54,11 @@ def add_to(commands: Any) -> None:
     )
     command.add_argument("--judge", type=Path, metavar="RUN", help="run of `safelight train classifier`")
     command.add_argument(
-        "--prompts", default="captions", metavar="P", help="captions, concepts, or a file (default: %(default)s)"
+        "--prompts", default="captions", metavar="P,Q", help=f"{LISTS}; or a file (default: %(default)s)"
     )
-    command.add_argument("--count", type=int, metavar="N", help=f"pictures (default: {COUNT}, or a file's prompts)")
+    command.add_argument(
+        "--count", type=int, metavar="N", help=f"pictures of each list (default: {COUNT}), or of a file (default: all)"
+    )
     command.add_argument("--each", type=int, default=2, metavar="N", help="pictures of a prompt (default: %(default)s)")
     command.add_argument("--autoencoder", action="store_true", help="judge the model's autoencoder alone, on --data")
     command.add_argument("--small", action="store_true", help="tell FID of however few pictures")
@@ -105,7 +109,7 @@ def judged(arguments: argparse.Namespace) -> Report:
     if arguments.sheet is not None:
         check_writable(arguments.sheet)
     judges, samples = judges_of(arguments), samples_of(arguments)
-    shown = shown_of(arguments, samples)
+    shown = shown_of(arguments, samples, judges.classifier)
     drawn = Pictures(shown.records, own_backdrop)
     side = min(drawn[0].size)
     coloured = any(own_backdrop(record) != "white" for record in shown.records)
@@ -145,7 +149,7 @@ class Shown:
     remarks: list[str]
 
 
-def shown_of(arguments: argparse.Namespace, samples: Samples | None) -> Shown:
+def shown_of(arguments: argparse.Namespace, samples: Samples | None, judge: Classifier | None) -> Shown:
     """The pictures of --pictures as they are, or those that the model draws, drawn now as far as they are missing."""
     from safelight.data.collection import open_collection
     from safelight.evaluation.prompts import Prompt
@@ -156,7 +160,7 @@ def shown_of(arguments: argparse.Namespace, samples: Samples | None) -> Shown:
     pipeline = pipeline_of(arguments)
     remarks = []
     if pipeline.task.reads_text:
-        prompts = prompts_of(arguments, samples)
+        prompts = prompts_of(arguments, samples, judge)
         if samples is not None and not samples.held_out and arguments.prompts == "captions":
             remarks.append("Nothing is held out in this data: the prompts are captions that the model may know.")
     else:
@@ -166,19 +170,22 @@ def shown_of(arguments: argparse.Namespace, samples: Samples | None) -> Shown:
     return Shown(drawn.records(), {"pictures": str(folder), **drawn.settings}, remarks)
 
 
-def prompts_of(arguments: argparse.Namespace, samples: Samples | None) -> list[Prompt]:
-    """The prompt of each picture: as many of each as --each says, --count in all."""
+def prompts_of(arguments: argparse.Namespace, samples: Samples | None, judge: Classifier | None) -> list[Prompt]:
+    """The prompt of each picture: as many of each as --each says, --count in all, or of each list."""
     from safelight.evaluation.pictures import mixed_backdrops
-    from safelight.evaluation.prompts import SOURCES, read_prompts
+    from safelight.evaluation.prompt_file import read_prompts
+    from safelight.evaluation.prompt_lists import Material, listed_prompts, named_lists
 
     check_text("--prompts", arguments.prompts)
-    if arguments.prompts in SOURCES:
+    if names := named_lists(arguments.prompts):
         if samples is None:
             raise BadInput(f"--prompts {arguments.prompts} are taken from --data, which is missing; or name a file.")
+        known = None if judge is None else judge.labels.get("concept", ())
+        things = [record for record in samples.everything if known is None or record.fields.get("concept") in known]
+        material = Material(samples, things, arguments.seed, mixed_backdrops(arguments.seed))
         count = arguments.count or COUNT
-        records = samples.to_ask_for if arguments.prompts == "captions" else [*samples.training, *samples.held_out]
-        backdrop = mixed_backdrops(arguments.seed)
-        prompts = SOURCES[arguments.prompts](records, -(-count // arguments.each), arguments.seed, backdrop)
+        prompts = listed_prompts(names, material, -(-count // arguments.each))
+        count *= len(names)
     else:
         prompts = read_prompts(Path(arguments.prompts))
         count = arguments.count or len(prompts) * arguments.each

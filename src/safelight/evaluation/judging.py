@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from safelight.data.collection import Record
 from safelight.evaluation.backgrounds import asked_background, background_figure
 from safelight.evaluation.classifier import Classifier, classify
 from safelight.evaluation.clip_judge import ClipJudge, clip_scores
+from safelight.evaluation.colours import colour_figure
 from safelight.evaluation.comparison import comparison_figures, fid_figure, refusal_of_comparison, refusal_of_fid
 from safelight.evaluation.copies import TrainingPictures, copy_figures, nearest_training
 from safelight.evaluation.digest import SHORT, digest_of
@@ -24,12 +26,14 @@ from safelight.evaluation.features import AT_ONCE, FeatureNetwork, features_of
 from safelight.evaluation.figure import Figure
 from safelight.evaluation.intervals import mean
 from safelight.evaluation.pictures import Pictures
+from safelight.evaluation.prompts import LIST
 from safelight.evaluation.recognition import recognition
 from safelight.evaluation.report import Report
+from safelight.evaluation.scenes import scene_recognitions
 
 MOST_TRAINING = 20_000  # pictures that drawn ones are searched for in; of more, evenly chosen ones
 
-Watch = Callable[[Iterable[Tensor], int, str], Iterable[Tensor]]  # lets batches through: their number, what is done
+Watch = Callable[[Iterable[Any], int, str], Iterable[Any]]  # lets things through: their number, what is done
 
 
 @dataclass(frozen=True)
@@ -74,10 +78,14 @@ def judge(report: Report, drawn: Pictures, beside: Beside, judges: Judges, watch
     if judges.clip is not None:
         _agreement(report, drawn, judges.clip, beside.concepts)
     if judges.classifier is not None:
-        _content(report, drawn, judges.classifier, "")
+        for name, pictures in _by_list(drawn).items():
+            _content(report, pictures, judges.classifier, f"{name}: " if name else "")
         if beside.real is not None:
             _content(report, beside.real, judges.classifier, "real: ")
+        for found in scene_recognitions(drawn, judges.classifier, _name(judges.classifier), watch):
+            report.recognised(found)
     report.add(background_figure(drawn, [asked_background(prompt) for prompt in _prompts(drawn)]))
+    report.add(colour_figure(drawn, _fields(drawn.records, "colour")))
     if beside.training:
         step = -(-len(beside.training) // MOST_TRAINING)
         known = TrainingPictures(beside.training[::step])
@@ -115,14 +123,25 @@ def _agreement(report: Report, drawn: Pictures, clip: ClipJudge, concepts: Seque
 
 def _content(report: Report, pictures: Pictures, classifier: Classifier, whose: str) -> None:
     """How often each head of a classifier finds what the pictures' fields say. whose: goes before the names."""
-    name = f"classifier {digest_of(classifier, '')[:SHORT]}"
-    styles = _fields(pictures.records, "style")
+    name, styles = _name(classifier), _fields(pictures.records, "style")
     starts = range(0, len(pictures), AT_ONCE)
     parts = [classify(classifier, list(pictures[start : start + AT_ONCE])) for start in starts]
     for head, labels in classifier.labels.items():
         scores = torch.cat([part[head] for part in parts])
         asked = _fields(pictures.records, head)
         report.recognised(recognition(f"{whose}{head}", name, scores, labels, asked, styles))
+
+
+def _name(classifier: Classifier) -> str:
+    return f"classifier {digest_of(classifier, '')[:SHORT]}"
+
+
+def _by_list(pictures: Pictures) -> dict[str, Pictures]:
+    """The pictures of each list of prompts, by its name; "" is of those that do not say theirs."""
+    rows: dict[str, list[Record]] = defaultdict(list)
+    for record in pictures.records:
+        rows[str(record.fields.get(LIST, ""))].append(record)
+    return {name: Pictures(records, pictures.backdrop, pictures.side) for name, records in rows.items()}
 
 
 def _prompts(pictures: Pictures) -> list[str]:

@@ -31,6 +31,23 @@ class Samples:
         """The samples whose captions are drawn: the held-out ones, or all where nothing is held out."""
         return self.held_out or self.training
 
+    @property
+    def everything(self) -> list[Record]:
+        """The samples of both splits."""
+        return [*self.training, *self.held_out]
+
+    @property
+    def unseen_pairs(self) -> list[Record]:
+        """The held-out samples whose concept is in the training samples, but not in their style."""
+        pairs = {_pair(record) for record in self.training}
+        concepts = {concept for concept, _ in pairs}
+        return [record for record in self.held_out if _pair(record)[0] in concepts and _pair(record) not in pairs]
+
+
+def _pair(record: Record) -> tuple[str, str]:
+    concept, style = (str(record.fields.get(name)) for name in ("concept", "style"))
+    return concept, style
+
 
 def open_samples(path: Path, where: Mapping[str, Sequence[str]], real: str) -> Samples:
     """The samples under `path` whose fields hold one of the named values; `real` is one of SPLITS.

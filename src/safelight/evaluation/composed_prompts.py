@@ -1,0 +1,124 @@
+"""Prompts that no sample shows: a thing in a named colour, two things of which one is above the other, three foxes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import cycle, islice
+from random import Random
+
+from safelight.data.backdrop import is_cut_out
+from safelight.data.captions import ARTICLE
+from safelight.data.collection import BadSample, Record
+from safelight.data.plurals import plural
+from safelight.data.variation_captions import names_a_colour, with_colour
+from safelight.data.variations import FACES, PEOPLE_GROUP
+from safelight.errors import BadInput
+from safelight.evaluation.prompts import Prompt
+
+COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink")
+NUMBERS = {"two": 2, "three": 3}
+
+
+@dataclass(frozen=True)
+class Relation:
+    """How it is said, along which dimension of (h, w) it goes, and whether the first-named thing comes first there."""
+
+    words: str
+    dim: int
+    first_leads: bool
+
+
+RELATIONS = {
+    "left": Relation("{thing} to the left of {other}", 1, True),
+    "right": Relation("{thing} to the right of {other}", 1, False),
+    "above": Relation("{thing} above {other}", 0, True),
+    "under": Relation("{thing} under {other}", 0, False),
+}
+
+
+@dataclass(frozen=True)
+class Named:
+    """A concept, the caption that is its bare name ("a fox"), and a sample of it."""
+
+    concept: str
+    caption: str
+    record: Record
+
+
+def colour_prompts(records: Sequence[Record], count: int, seed: int) -> list[Prompt]:
+    """`count` of "a blue fox", the colours in turn: of things that have no colour in their names, and of no people."""
+    things = _things(records, seed, 1, _may_be_painted)
+    prompts = (
+        Prompt(with_colour(thing.caption, colour), concept=thing.concept, colour=colour)
+        for thing, colour in zip(things, cycle(COLOURS), strict=False)
+    )
+    return list(islice(prompts, count))
+
+
+def relation_prompts(records: Sequence[Record], count: int, seed: int) -> list[Prompt]:
+    """`count` of "a cat to the left of a rocket", the relations in turn: of any two concepts."""
+    things = _things(records, seed, 2, lambda thing: True)
+    pairs = ((thing, other) for thing, other in zip(things, things, strict=False) if thing.concept != other.concept)
+    prompts = (
+        Prompt(
+            relation.words.format(thing=thing.caption, other=other.caption),
+            thing=thing.concept,
+            relation=name,
+            other=other.concept,
+        )
+        for (thing, other), (name, relation) in zip(pairs, cycle(RELATIONS.items()), strict=False)
+    )
+    return list(islice(prompts, count))
+
+
+def number_prompts(records: Sequence[Record], count: int, seed: int) -> list[Prompt]:
+    """`count` of "two foxes" and "three foxes" in turn; raises BadInput without inflect."""
+    things = _things(records, seed, 1, lambda thing: plural(thing.caption) is not None)
+    prompts = (
+        Prompt(f"{number} {plural(thing.caption)}", thing=thing.concept, number=number)
+        for thing, number in zip(things, cycle(NUMBERS), strict=False)
+    )
+    return list(islice(prompts, count))
+
+
+def _things(records: Sequence[Record], seed: int, fewest: int, fits: Callable[[Named], bool]) -> Iterator[Named]:
+    """Without end, in rounds: every concept that is a cut-out thing, has a caption that is its bare name, and fits.
+
+    Raises BadInput where there are fewer.
+    """
+    named: dict[str, Named] = {}
+    for record in records:
+        concept = str(record.fields.get("concept"))
+        for caption in record.captions:
+            thing = Named(concept, caption, record)
+            if concept not in named and ARTICLE.sub("", caption) == concept and fits(thing):
+                named[concept] = thing
+    random = Random(seed)
+    things = [named[concept] for concept in sorted(named)]
+    while True:
+        random.shuffle(things)
+        usable = []
+        for thing in things:
+            if _is_thing(thing.record):  # when its turn comes, for it takes a while to look at all
+                usable.append(thing)
+                yield thing
+        if len(usable) < fewest:
+            raise BadInput(
+                f"{len(records)} samples show {len(usable)} of the cut-out things that this asks for, and it needs "
+                f'{fewest}; such a sample has its bare concept, as in "a fox", for a caption.'
+            )
+        things = usable
+
+
+def _may_be_painted(thing: Named) -> bool:
+    fields = thing.record.fields
+    people = fields.get("group") == PEOPLE_GROUP or str(fields.get("subgroup")).startswith(FACES)
+    return not people and not names_a_colour(thing.caption)
+
+
+def _is_thing(record: Record) -> bool:
+    try:
+        return is_cut_out(record.picture())
+    except BadSample:
+        return False
