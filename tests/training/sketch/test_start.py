@@ -62,7 +62,7 @@ def test_a_run_goes_on_from_the_same_model_only(tmp_path: Path) -> None:
 
 def test_it_starts_from_one_thing(tmp_path: Path) -> None:
     both = inputs(tmp_path, model="bundled", clip=tmp_path)
-    with pytest.raises(BadInput, match="--model and --clip are given; .* starts from one of them"):
+    with pytest.raises(BadInput, match=r"--model and --clip are given; .* starts from one of them"):
         check_inputs("sketch", both, RECIPE)
     with pytest.raises(BadInput, match="--autoencoder is missing"):
         check_inputs("sketch", inputs(tmp_path), RECIPE)
