@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from safelight.data.collection import Record
 from safelight.errors import BadInput
 from safelight.evaluation.composed_prompts import COLOURS, colour_prompts, number_prompts, relation_prompts
+from safelight.evaluation.prompts import Prompt
 from tests.evaluation.tiny_judges import cut_out, plain, record
 
 
@@ -56,7 +58,7 @@ def test_numbers() -> None:
 
 
 @pytest.mark.parametrize("prompts", [colour_prompts, relation_prompts, number_prompts])
-def test_more_prompts_begin_with_the_same(prompts) -> None:  # type: ignore[no-untyped-def]
+def test_more_prompts_begin_with_the_same(prompts: Callable[[Sequence[Record], int, int], list[Prompt]]) -> None:
     assert prompts(EVERY, 40, 3)[:15] == prompts(EVERY, 15, 3)
     assert prompts(EVERY, 40, 3) != prompts(EVERY, 40, 4)
 

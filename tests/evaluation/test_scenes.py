@@ -56,10 +56,11 @@ def found(*asked: tuple[Image.Image, dict[str, str]]) -> dict[str, tuple[float, 
     """Of each figure by its name: right at first, right in the first five, and the number of pictures."""
     records = [record(str(number), picture, **fields) for number, (picture, fields) in enumerate(asked)]
     seen = scene_recognitions(Pictures(records, on_white), ByColour(), "judge 1", lambda scenes, count, what: scenes)
-    return {
-        each.name: (*(figure.interval.value for figure in each.figures), each.figures[0].pictures)  # type: ignore
-        for each in seen
-    }
+    told = {}
+    for each in seen:
+        first, first_five = each.figures
+        told[each.name] = first.interval.value, first_five.interval.value, first.pictures
+    return told
 
 
 def relation(thing: str, word: str, other: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safelight.apps.terminal import add_json_argument, answer, progress
+from safelight.apps.where import add_where_argument, where_of
 from safelight.errors import BadInput
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def add_to(commands: Any) -> None:
     vary = actions.add_parser("vary", help="paint the things of a collection in other colours, and lay them over skies")
     vary.add_argument("path", type=Path, metavar="DATA", help="a collection of cut-out things and of backgrounds")
     vary.add_argument("out", type=Path, metavar="OUT.tar", help="the shard to write; it must not exist")
-    vary.add_argument("--where", action="append", default=[], metavar="FIELD=A,B", help="only such things")
+    add_where_argument(vary, "things")
     vary.add_argument("--painted", type=int, default=1, metavar="N", help="colours of each thing (default: 1)")
     vary.add_argument("--skies", type=int, default=1, metavar="N", help="skies behind each thing (default: 1)")
     add_json_argument(vary)
@@ -163,14 +164,3 @@ def check_new_shard(path: Path) -> None:
         raise BadInput(f"{str(path)!r} exists; give another name, or delete it first.")
     if not path.parent.is_dir():
         raise BadInput(f"{str(path)!r} cannot be written: its folder {str(path.parent)!r} does not exist.")
-
-
-def where_of(given: Sequence[str]) -> dict[str, Sequence[str]]:
-    """`FIELD=A,B` -> field and values; raises BadInput for another form."""
-    where: dict[str, Sequence[str]] = {}
-    for each in given:
-        name, _, values = each.partition("=")
-        if not name or not values:
-            raise BadInput(f"--where is {each!r}; it must be a field and its values, such as style=photo,noto.")
-        where[name] = values.split(",")
-    return where

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from safelight.apps.drawing import add_drawing_arguments, drawn_folder, prompted
 from safelight.apps.terminal import add_json_argument, add_model_arguments, answer, pipeline_of, progress
+from safelight.apps.where import add_where_argument, where_of
 from safelight.errors import BadInput
 from safelight.recipe import whole_number
 from safelight.request import check_text
@@ -40,7 +41,7 @@ def add_to(commands: Any) -> None:
         "--pictures", type=Path, metavar="FOLDER", help="where they are kept; without --model, judged as they are"
     )
     command.add_argument("--data", type=Path, metavar="F", help="real pictures with captions: to ask for, to compare")
-    command.add_argument("--where", action="append", default=[], metavar="FIELD=A,B", help="only such samples")
+    add_where_argument(command, "samples")
     command.add_argument(
         "--recipe", metavar="R", help="only the samples that this recipe's diffusion stage learns from"
     )
@@ -208,12 +209,7 @@ def samples_of(arguments: argparse.Namespace) -> Samples | None:
         from safelight.training.recipe_file import read_recipe
 
         where |= read_recipe(arguments.recipe).diffusion.where
-    for given in arguments.where:
-        field, equals, values = given.partition("=")
-        if not field or not equals or not values:
-            raise BadInput(f"--where is {given!r}; it must be a field and its values, such as style=photo,noto.")
-        where[field] = values.split(",")
-    return open_samples(arguments.data, where, arguments.real)
+    return open_samples(arguments.data, where | where_of(arguments.where), arguments.real)
 
 
 def judges_of(arguments: argparse.Namespace) -> Judges:

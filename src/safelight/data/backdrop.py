@@ -9,6 +9,8 @@ from random import Random
 
 from PIL import Image
 
+from safelight.data.record import BadSample, Record
+
 # Soft enough that no drawing drowns in them, far enough apart to be told by name.
 COLOURS: dict[str, tuple[int, int, int]] = {
     "white": (255, 255, 255),
@@ -27,6 +29,14 @@ COLOURS: dict[str, tuple[int, int, int]] = {
 def is_cut_out(picture: Image.Image) -> bool:
     """Whether an RGBA picture has a transparent part, and so needs a background."""
     return picture.getchannel("A").getextrema() != (255, 255)
+
+
+def shows_cut_out(record: Record) -> bool:
+    """Whether a sample's picture is a thing without a background; of one that cannot be read nobody knows: False."""
+    try:
+        return is_cut_out(record.picture())
+    except BadSample:
+        return False
 
 
 def with_background(caption: str, name: str) -> str:

@@ -117,11 +117,15 @@ def contrast(thing: Image.Image, backdrop: Image.Image) -> float:
     return float(numpy.linalg.norm(to_oklab(pixels).mean(0) - to_oklab(behind).mean(0))) if len(pixels) else 0.0
 
 
+def in_group_of_people(record: Record) -> bool:
+    """Whether a sample's fields say that it shows people or faces."""
+    return record.fields.get("group") == PEOPLE_GROUP or str(record.fields.get("subgroup")).startswith(FACES)
+
+
 def _unpaintable(record: Record) -> str:
     """Why a record is not to be painted, or nothing."""
     fields, name = record.fields, record.captions[0] if record.captions else ""
-    in_group = fields.get("group") == PEOPLE_GROUP or str(fields.get("subgroup")).startswith(FACES)
-    if in_group or not PEOPLE.isdisjoint(words(name)):
+    if in_group_of_people(record) or not PEOPLE.isdisjoint(words(name)):
         return "people"
     return "a colour in its name" if names_a_colour(f"{name} {fields.get('style_phrase', '')}") else ""
 

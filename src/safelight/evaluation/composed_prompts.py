@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from random import Random
 
-from safelight.data.backdrop import is_cut_out
+from safelight.data.backdrop import shows_cut_out
 from safelight.data.captions import ARTICLE
-from safelight.data.collection import BadSample, Record
+from safelight.data.collection import Record
 from safelight.data.plurals import plural
 from safelight.data.variation_captions import names_a_colour, with_colour
-from safelight.data.variations import FACES, PEOPLE_GROUP
+from safelight.data.variations import in_group_of_people
 from safelight.errors import BadInput
 from safelight.evaluation.prompts import Prompt
 
@@ -100,7 +100,7 @@ def _things(records: Sequence[Record], seed: int, fewest: int, fits: Callable[[N
         random.shuffle(things)
         usable = []
         for thing in things:
-            if _is_thing(thing.record):  # when its turn comes, for it takes a while to look at all
+            if shows_cut_out(thing.record):  # when its turn comes, for it takes a while to look at all
                 usable.append(thing)
                 yield thing
         if len(usable) < fewest:
@@ -112,13 +112,4 @@ def _things(records: Sequence[Record], seed: int, fewest: int, fits: Callable[[N
 
 
 def _may_be_painted(thing: Named) -> bool:
-    fields = thing.record.fields
-    people = fields.get("group") == PEOPLE_GROUP or str(fields.get("subgroup")).startswith(FACES)
-    return not people and not names_a_colour(thing.caption)
-
-
-def _is_thing(record: Record) -> bool:
-    try:
-        return is_cut_out(record.picture())
-    except BadSample:
-        return False
+    return not in_group_of_people(thing.record) and not names_a_colour(thing.caption)

@@ -25,8 +25,9 @@ RECIPE = SketchRecipe(
 )
 
 
-def inputs(folder: Path, **given: Path | str) -> Inputs:
-    return Inputs(out=folder / "run", claim=Claim(folder / "run"), data=folder / "data", **given)  # type: ignore[arg-type]
+def inputs(folder: Path, model: str | None = None, clip: Path | None = None) -> Inputs:
+    run = folder / "run"
+    return Inputs(out=run, claim=Claim(run), data=folder / "data", model=model, clip=clip)
 
 
 def test_it_leaves_the_model_with_another_text_encoder(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any, TypeVar
 
-from safelight.data.backdrop import is_cut_out, with_background
-from safelight.data.collection import BadSample, Record, fingerprint
+from safelight.data.backdrop import shows_cut_out, with_background
+from safelight.data.collection import Record, fingerprint
 from safelight.data.scenes import scene_with
 from safelight.data.styles import styles_of
 from safelight.training.diffusion.seen import Seen
@@ -45,7 +45,7 @@ def captions_of(records: Sequence[Record], settings: DiffusionDataConfig, count:
     """
     styles, shown = styles_of(records, settings.styles), ShownText(settings)
     order = [records[place] for place in styles.order(records, settings.usual_times)[:count]]
-    alone = {record.key: _is_cut_out(record) for record in order}
+    alone = {record.key: shows_cut_out(record) for record in order}
     alike: dict[Any, list[Record]] = defaultdict(list)  # what can stand beside a thing of that style
     for record in {record.key: record for record in order if alone[record.key]}.values():
         alike[record.fields.get("style")].append(record)
@@ -66,11 +66,3 @@ def captions_of(records: Sequence[Record], settings: DiffusionDataConfig, count:
 def chosen(views: Sequence[Choice], random: Random, usual_share: float) -> Choice:
     """The first of a picture's views in that share of the draws, else any."""
     return views[0] if random.random() < usual_share else random.choice(views)
-
-
-def _is_cut_out(record: Record) -> bool:
-    """Whether there is room for a background; where the picture cannot be read, its captions still can."""
-    try:
-        return is_cut_out(record.picture())
-    except BadSample:
-        return False
