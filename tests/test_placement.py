@@ -35,6 +35,15 @@ def test_auto_is_what_the_device_does_well() -> None:
     assert placement_for("cpu", "auto").dtype_name == fastest_dtype(torch.device("cpu"))
 
 
+@pytest.mark.parametrize(("matrix_units", "name"), [(True, "bfloat16"), (False, "float32")])
+def test_auto_is_bfloat16_where_there_are_matrix_units(
+    monkeypatch: pytest.MonkeyPatch, matrix_units: bool, name: str
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: matrix_units)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    assert placement_for("cpu", "auto").dtype_name == name
+
+
 @pytest.mark.parametrize("name", ["float23", "int8", torch.float64, 5, ""])
 def test_unknown_dtypes(name: Any) -> None:
     with pytest.raises(BadInput, match="Allowed: auto, bfloat16, float16, float32"):

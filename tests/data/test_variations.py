@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from safelight.data.captions import with_adjective
 from safelight.data.collection import open_collection
 from safelight.data.colour_names import dominant_colours
 from safelight.data.decoding import decoded
 from safelight.data.record import Record
 from safelight.data.shard_writing import NewSample, write_shard
-from safelight.data.variation_captions import before_sky, coloured, with_colour
+from safelight.data.variation_captions import before_sky, coloured
 from safelight.data.variations import Skipped, contrast, over, paintings, skies_among, under_skies
 from tests.data.shapes import draw, png
 
@@ -53,7 +54,7 @@ def test_paintings_have_the_colours_that_they_say_and_keep_what_is_known() -> No
     assert "red" not in colours
     for sample, colour in zip(found, colours, strict=True):
         assert sample.fields["colors"] == dominant_colours(decoded(sample.content)) == [colour]
-        assert sample.fields["captions"][0] == with_colour("a circle", colour)
+        assert sample.fields["captions"][0] == with_adjective("a circle", colour)
         about = {name: sample.fields[name] for name in ("style", "source", "licence", "split", "derived_from")}
         assert about == {
             "style": "drawing",
@@ -147,7 +148,7 @@ def test_a_thing_lies_in_the_middle() -> None:
     ],
 )
 def test_where_the_colour_stands(caption: str, colour: str, said: str) -> None:
-    assert with_colour(caption, colour) == said
+    assert with_adjective(caption, colour) == said
 
 
 FOX = record(

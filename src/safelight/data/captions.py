@@ -21,6 +21,7 @@ SIDES = {
 
 
 ARTICLE = re.compile(r"^(?:an?|the|some) ", re.IGNORECASE)
+NUMBER = re.compile(r"^(?:two|three|four|five|six|seven|eight|nine|ten) ", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,17 @@ def _shuffled(caption: str, settings: CaptionSettings, random: Random) -> str:
 def worded(sentence: str, caption: str) -> str:
     """A sentence with {caption} filled in, or with {name}: the caption without its article."""
     return sentence.format(caption=caption, name=ARTICLE.sub("", caption))
+
+
+def with_adjective(caption: str, adjective: str) -> str:
+    """A caption with an adjective before its name: "two hearts" -> "two blue hearts", "fog" -> "blue fog"."""
+    leading = ARTICLE.match(caption) or NUMBER.match(caption)
+    if leading is None:
+        return f"{adjective} {caption}"
+    word, name = leading[0].strip(), caption[leading.end() :]
+    if word.lower() in ("a", "an"):
+        word = "an" if adjective[0] in "aeiou" else "a"
+    return f"{word} {adjective} {name}"
 
 
 def check_wordings(sentences: Sequence[str], where: str = "data.wordings") -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from random import Random
 
-from safelight.data.captions import ARTICLE
+from safelight.data.captions import with_adjective
 from safelight.data.colour_names import COLOUR_WORDS
 from safelight.data.record import Record
 
 COLOURED = {*COLOUR_WORDS, "grey", "violet", "golden", "gold", "silver", "bronze", "rainbow"}
-NUMBER = re.compile(r"^(?:two|three|four|five|six|seven|eight|nine|ten) ", re.IGNORECASE)
 
 BACKDROP = (
     "background"  # the style of a picture that others are laid over, and a word that is not said of what is there
@@ -33,20 +32,9 @@ def names_a_colour(text: str) -> bool:
 def coloured(record: Record, colour: str) -> list[str]:
     """The captions of a record, which has some, with the colour before the name; and "a fox, blue"."""
     first, phrase = record.captions[0], record.fields.get("style_phrase")
-    named = with_colour(first, colour)
+    named = with_adjective(first, colour)
     styled = [f"{named}, {phrase}"] if phrase else []
     return list(dict.fromkeys([named, f"{first}, {colour}", *styled, *_reworded(record, named)]))
-
-
-def with_colour(caption: str, colour: str) -> str:
-    """A caption with a colour word before its name: "two hearts" -> "two blue hearts", "fog" -> "blue fog"."""
-    leading = ARTICLE.match(caption) or NUMBER.match(caption)
-    if leading is None:
-        return f"{colour} {caption}"
-    word, name = leading[0].strip(), caption[leading.end() :]
-    if word.lower() in ("a", "an"):
-        word = "an" if colour[0] in "aeiou" else "a"
-    return f"{word} {colour} {name}"
 
 
 def before_sky(record: Record, sky: Record, random: Random) -> list[str]:

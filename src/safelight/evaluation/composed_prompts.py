@@ -8,10 +8,10 @@ from itertools import cycle, islice
 from random import Random
 
 from safelight.data.backdrop import shows_cut_out
-from safelight.data.captions import ARTICLE
+from safelight.data.captions import ARTICLE, with_adjective
 from safelight.data.collection import Record
 from safelight.data.plurals import plural
-from safelight.data.variation_captions import names_a_colour, with_colour
+from safelight.data.variation_captions import names_a_colour
 from safelight.data.variations import in_group_of_people
 from safelight.errors import BadInput
 from safelight.evaluation.prompts import Prompt
@@ -50,7 +50,7 @@ def colour_prompts(records: Sequence[Record], count: int, seed: int) -> list[Pro
     """`count` of "a blue fox", the colours in turn: of things that have no colour in their names, and of no people."""
     things = _things(records, seed, 1, _may_be_painted)
     prompts = (
-        Prompt(with_colour(thing.caption, colour), concept=thing.concept, colour=colour)
+        Prompt(with_adjective(thing.caption, colour), concept=thing.concept, colour=colour)
         for thing, colour in zip(things, cycle(COLOURS), strict=False)
     )
     return list(islice(prompts, count))

@@ -14,14 +14,14 @@ from safelight.autoencoder import Pixels
 from safelight.data.backdrop import COLOURS
 from safelight.data.collection import split_up
 from safelight.data.record import Record
-from safelight.data.scenes import PLACES, Scene, scene_with
+from safelight.data.scenes import LAYOUTS, SIZES, Scene, scene_with
 from safelight.data.styles import styles_of
 from safelight.errors import BadInput
 from safelight.images import to_tensor
 from safelight.training.diffusion import scenes as scenes_module
 from safelight.training.diffusion.latents import latent_set
 from safelight.training.diffusion.scenes import Scenes, empty_latents
-from safelight.training.diffusion.seen import Seen
+from safelight.training.diffusion.seen import Seen, smaller_framings
 from safelight.training.diffusion.settings import DiffusionDataConfig
 from safelight.training.diffusion.shown import ShownText
 from safelight.training.diffusion.views import Framing, framing_of
@@ -29,7 +29,7 @@ from safelight.training.distillation.pictures import captions_of
 from tests.data.shapes import SIDE, records
 from tests.training.tiny_tasks import diffusion_task, parts
 
-HALF = SIDE // 2
+SIXTEENTH = SIDE // 16
 STYLES = {"drawing": ("a drawing of {caption}",), "print": ("a print of {caption}",)}
 
 
@@ -56,22 +56,30 @@ def test_things_lie_where_the_scene_says(tmp_path: Path, monkeypatch: pytest.Mon
         return drawn[-1]
 
     monkeypatch.setattr(scenes_module, "scene_with", watched)
-    framing = Framing(sizes=[(HALF, HALF)], colours=["white", "blue"], cut_outs=True)
-    pixels = Pixels()
-    things = latent_set(split_up(records("none"))[0], pixels, framing, tmp_path / "half.safetensors")
+    pixels, shapes = Pixels(), split_up(records("none"))[0]
+    framing = Framing(sizes=[(SIDE, SIDE)], colours=["white", "blue"])
+    things = {
+        size: latent_set(shapes, pixels, smaller, tmp_path / f"{size}.safetensors")
+        for size, smaller in smaller_framings(framing, 1).items()
+    }
     scenes = Scenes(things, empty_latents(pixels, ["white", "blue"], (SIDE, SIDE)), styles_of([], {}))
-    small = {(view.record.key, view.colour): to_tensor(view.picture()) for view in things.views}
-    for seed in range(60):
+    small = {
+        (size, view.record.key, view.colour): to_tensor(view.picture())
+        for size, latents in things.items()
+        for view in latents.views
+    }
+    assert {image.shape[1] for image in small.values()} == {size * SIXTEENTH for size in SIZES}
+    for seed in range(120):
         sample = scenes.sample(Random(seed), 0.5, 0.0)
         said = drawn[-1].caption
         colour = "white" if sample["caption"] == said else "blue"
         assert sample["caption"] in (said, f"{said} on a blue background")
         expected = to_tensor(Image.new("RGB", (SIDE, SIDE), COLOURS[colour]))
-        for thing, (top, left) in zip(drawn[-1].things, PLACES[drawn[-1].layout], strict=True):
-            y, x = top * HALF // 2, left * HALF // 2
-            expected[:, y : y + HALF, x : x + HALF] = small[thing.key, colour]
+        for thing, place in zip(drawn[-1].things, LAYOUTS[drawn[-1].layout].places, strict=True):
+            y, x, side = (number * SIXTEENTH for number in (place.top, place.left, place.size))
+            expected[:, y : y + side, x : x + side] = small[place.size, thing.key, colour]
         assert (sample["latent"] - expected).abs().max() < 0.01, said
-    assert {scene.layout for scene in drawn} == set(PLACES)
+    assert {scene.layout for scene in drawn} == set(LAYOUTS)
 
 
 def test_scenes_are_so_many_of_the_samples_and_some_without_a_caption(tmp_path: Path) -> None:
@@ -87,7 +95,7 @@ def test_scenes_are_so_many_of_the_samples_and_some_without_a_caption(tmp_path: 
 def test_without_the_setting_there_are_no_scenes(tmp_path: Path) -> None:
     collection, data = seen(tmp_path)
     assert {collection.sample(0, ShownText(data), Random(seed))["caption"] for seed in range(50)} == {"a red circle"}
-    assert not (tmp_path / "latents-half.safetensors").exists()
+    assert [path.name for path in tmp_path.iterdir() if "of-16" in path.name] == []
 
 
 def test_pictures_that_fill_their_frame_stand_in_no_scene(tmp_path: Path) -> None:
@@ -95,10 +103,10 @@ def test_pictures_that_fill_their_frame_stand_in_no_scene(tmp_path: Path) -> Non
         seen(tmp_path, records("white"), scene_share=0.5)
 
 
-def test_scenes_need_pictures_that_can_be_halved(tmp_path: Path) -> None:
+def test_scenes_need_pictures_that_can_be_made_smaller(tmp_path: Path) -> None:
     own = parts()
     framing = Framing(sizes=[(SIDE - 2, SIDE - 2)])
-    with pytest.raises(BadInput, match=r"multiples of 8 pixels, not 30x30"):
+    with pytest.raises(BadInput, match=r"multiples of 32 pixels, not 30x30"):
         Seen(two_styles(), [], own.autoencoder, framing, DiffusionDataConfig(scene_share=0.5), tmp_path)
 
 

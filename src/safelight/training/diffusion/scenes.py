@@ -1,9 +1,9 @@
 """Scenes made of latents: small things laid onto an empty background.
 
-Each thing is encoded at half its size too, and for a sample two or three of these latents are laid onto the latent of
-nothing but a colour. That costs nothing beside encoding a picture, so that every sample can be a new scene. It is
-nearly what encoding the scene itself would give, for an autoencoder looks at its picture through small windows; only
-its norms look at all of it.
+Each thing is encoded at three smaller sizes too, and for a sample two or three of these latents are laid onto the
+latent of nothing but a colour. That costs nothing beside encoding a picture, so that every sample can be a new scene.
+It is nearly what encoding the scene itself would give, for an autoencoder looks at its picture through small windows;
+only its norms look at all of it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from safelight.data.backdrop import COLOURS, with_background
-from safelight.data.scenes import PLACES, Scene, scene_with
+from safelight.data.scenes import LAYOUTS, Scene, scene_with
 from safelight.data.styles import Styles
 from safelight.errors import BadInput
 from safelight.images import to_tensor
@@ -30,17 +30,18 @@ Kind = tuple[str, str]  # a style and a background: what the things of a scene h
 class Scenes:
     """Scenes of things of one style over one colour.
 
-    things: the latents of cut-out pictures, each half as wide and high as an `empty` one; their first captions name
-    them. empty: for each colour, the latent (c, h, w) of nothing but it; the first is the usual one. Raises BadInput
-    where no two things can be in one scene.
+    things: for each of `data.scenes.SIZES` the latents of cut-out pictures, so many sixteenths as wide and high as an
+    `empty` one, in the same views; their first captions name them. empty: for each colour, the latent (c, h, w) of
+    nothing but it; the first is the usual one. Raises BadInput where no two things can be in one scene.
     """
 
-    def __init__(self, things: LatentSet, empty: Mapping[str, Tensor], styles: Styles) -> None:
+    def __init__(self, things: Mapping[int, LatentSet], empty: Mapping[str, Tensor], styles: Styles) -> None:
         self.things = things
+        self.views = next(iter(things.values())).views
         self.empty = empty
         self.styles = styles
         self.alike: dict[Kind, dict[str, int]] = defaultdict(dict)  # the row of each record, by its key
-        for row, view in enumerate(things.views):
+        for row, view in enumerate(self.views):
             self.alike[str(view.record.fields.get("style")), view.colour][view.record.key] = row
         self.kinds = {kind: list(rows.values()) for kind, rows in self.alike.items() if len(rows) > 1}
         self.rows = [(kind, row) for kind, rows in self.kinds.items() for row in rows]
@@ -59,19 +60,19 @@ class Scenes:
             colour = usual
             first = random.choice(self.kinds[style, usual])
         rows = self.alike[style, colour]
-        record = self.things.views[first].record
-        others = [self.things.views[row].record for row in self.kinds[style, colour] if row != first]
+        record = self.views[first].record
+        others = [self.views[row].record for row in self.kinds[style, colour] if row != first]
         scene = scene_with(record, others, self.styles, random)
         caption = "" if random.random() < dropout else with_background(scene.caption, colour)
         return {"latent": self._laid(scene, rows, self.empty[colour]), "caption": caption}
 
     def _laid(self, scene: Scene, rows: Mapping[str, int], empty: Tensor) -> Tensor:
         latent = empty.clone()
-        for record, (top, left) in zip(scene.things, PLACES[scene.layout], strict=True):
-            thing = self.things[rows[record.key]]
-            high, wide = thing.shape[1:]
-            y, x = top * high // 2, left * wide // 2
-            latent[:, y : y + high, x : x + wide] = thing
+        high, wide = (side // 16 for side in latent.shape[1:])
+        for record, place in zip(scene.things, LAYOUTS[scene.layout].places, strict=True):
+            thing = self.things[place.size][rows[record.key]]
+            y, x = place.top * high, place.left * wide
+            latent[:, y : y + thing.shape[1], x : x + thing.shape[2]] = thing
         return latent
 
 

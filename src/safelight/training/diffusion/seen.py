@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 from safelight.data.record import Record
+from safelight.data.scenes import SIZES
 from safelight.data.styles import styles_of
 from safelight.errors import BadInput
 from safelight.training.diffusion.latents import LatentSet, latent_set
@@ -48,8 +49,10 @@ class Seen:
         self.order = styles.order(readable, data.usual_times)
         self.scenes: Scenes | None = None
         if data.scene_share:
-            half = halved(framing, autoencoder.config.factor)
-            things = latent_set(training, autoencoder, half, cache / "latents-half.safetensors")
+            things = {
+                size: latent_set(training, autoencoder, smaller, cache / f"latents-{size}-of-16.safetensors")
+                for size, smaller in smaller_framings(framing, autoencoder.config.factor).items()
+            }
             self.scenes = Scenes(things, empty_latents(autoencoder, data.colours, framing.sizes[0]), styles)
 
     def __len__(self) -> int:
@@ -69,9 +72,15 @@ class Seen:
         return {"latent": self.latents[row], **shown.entries(self.latents.views[row], random)}
 
 
-def halved(framing: Framing, factor: int) -> Framing:
-    """Cut-out pictures at half their size; raises BadInput where that is no whole number of latent positions."""
+def smaller_framings(framing: Framing, factor: int) -> dict[int, Framing]:
+    """Cut-out pictures at each size that things have in scenes, by their sixteenths.
+
+    Raises BadInput where these are no whole numbers of latent positions.
+    """
     ((width, height),) = framing.sizes
-    if width % (4 * factor) or height % (4 * factor):
-        raise BadInput(f"Scenes need pictures whose sides are multiples of {4 * factor} pixels, not {width}x{height}.")
-    return dataclasses.replace(framing, sizes=[(width // 2, height // 2)], cut_outs=True)
+    if width % (16 * factor) or height % (16 * factor):
+        raise BadInput(f"Scenes need pictures whose sides are multiples of {16 * factor} pixels, not {width}x{height}.")
+    return {
+        size: dataclasses.replace(framing, sizes=[(width * size // 16, height * size // 16)], cut_outs=True)
+        for size in SIZES
+    }

@@ -1,4 +1,4 @@
-"""The optimisers by name: AdamW (Loshchilov & Hutter 2019), and the same with its two moments in 8 bits."""
+"""The optimisers by name: AdamW (Loshchilov & Hutter 2019), the same with its two moments in 8 bits, and Muon."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from torch import nn
 from torch.optim import AdamW, Optimizer
 
 from safelight.errors import BadInput
+from safelight.training.engine.muon import Muon
 from safelight.training.engine.settings import LoopConfig
 
 
@@ -40,5 +41,10 @@ def adamw_in_8_bits(network: nn.Module, config: LoopConfig) -> Optimizer:
     return optimiser
 
 
-OPTIMISERS = {"adamw": adamw, "adamw8bit": adamw_in_8_bits}
+def muon(network: nn.Module, config: LoopConfig) -> Optimizer:
+    """Ours, for the matrices; AdamW for the rest."""
+    return Muon(network, config.learning_rate, (0.9, config.beta2), config.weight_decay)
+
+
+OPTIMISERS = {"adamw": adamw, "adamw8bit": adamw_in_8_bits, "muon": muon}
 LAYING_OUT = ("adamw8bit",)  # what makes all weights contiguous in its first step, so that they had better begin so

@@ -20,7 +20,7 @@ class LoopConfig:
     warmup: int = 100  # steps over which the learning rate rises to its value
     decay: Literal["cosine", "constant"] = "cosine"  # what it does afterwards
     weight_decay: float = 0.01  # of AdamW
-    optimiser: Literal["adamw", "adamw8bit"] = "adamw"  # AdamW, or with its memory in 8 bits (extra `eightbit`, GPU)
+    optimiser: Literal["adamw", "adamw8bit", "muon"] = "adamw"  # 8 bits: less memory (extra `eightbit`, GPU)
     beta2: float = 0.99  # of AdamW
     gradient_clip: float = 1.0  # the largest norm of all gradients together
     average_decay: float = 0.999  # of the exponential moving average of the weights
@@ -55,5 +55,7 @@ class LoopConfig:
                 )
         if not self.gradient_clip > 0:
             raise BadInput(f"loop.gradient_clip is {self.gradient_clip}; it must be above 0.")
+        if self.optimiser == "muon" and self.strategy == "fsdp":
+            raise BadInput('loop.optimiser is "muon", which needs whole matrices: take loop.strategy "ddp" with it.')
         if self.precision == "fp16" and not self.device.startswith("cuda"):
             raise BadInput(f'loop.precision is "fp16", which needs a GPU; on {self.device!r} take "bf16" or "fp32".')

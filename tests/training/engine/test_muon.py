@@ -1,0 +1,119 @@
+"""Muon: beside PyTorch's own for matrices and its AdamW for the rest, resumed exactly, refused where it cannot work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from safelight.errors import BadInput
+from safelight.training.engine.muon import Muon, matrices_of, orthogonal
+from tests.training.tiny_tasks import PlainTask, loop_config, run, stored
+
+torch.set_num_threads(1)
+
+
+class Mixed(nn.Module):
+    """Some of all: an embedding, matrices that are high, wide and narrow, a convolution, a norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(70, 80)
+        self.high = nn.Linear(80, 160)
+        self.wide = nn.Linear(160, 72)
+        self.norm = nn.LayerNorm(72)
+        self.narrow = nn.Linear(72, 4)
+        self.conv = nn.Conv2d(64, 64, 3)
+
+
+class WideTask(PlainTask):
+    """With a matrix among its weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = nn.Sequential(nn.Conv2d(2, 64, 1), nn.Conv2d(64, 64, 1), nn.Conv2d(64, 2, 1))
+
+
+def test_singular_values_come_near_one() -> None:
+    torch.manual_seed(0)
+    for shape in ((3, 64, 64), (2, 64, 200), (2, 200, 64)):
+        matrices = torch.randn(shape)
+        turned = orthogonal(matrices)
+        values = torch.linalg.svdvals(turned)
+        assert turned.shape == shape
+        # Jordan's coefficients bring what is not nearly 0 to within 0.3 of 1; a square one's smallest are nearly 0.
+        assert values.max() < 1.3
+        assert values.median() > 0.68
+        if shape[1] != shape[2]:
+            assert values.min() > 0.6
+        u, _, v = torch.linalg.svd(matrices, full_matrices=False)
+        aligned = (u.mT @ turned @ v.mT).diagonal(dim1=1, dim2=2)
+        torch.testing.assert_close(aligned.sort().values, values.sort().values, rtol=1e-3, atol=1e-3)
+
+
+def test_which_weights_are_matrices() -> None:
+    network = Mixed()
+    chosen = {id(weight) for weight in matrices_of(network)}
+    named = {name for name, weight in network.named_parameters() if id(weight) in chosen}
+    assert named == {"high.weight", "wide.weight", "conv.weight"}
+
+
+def test_a_weight_that_two_layers_share_is_one() -> None:
+    first, second = nn.Linear(64, 64), nn.Linear(64, 64)
+    second.weight = first.weight
+    assert len(list(matrices_of(nn.Sequential(first, second)))) == 1
+
+
+def test_matrices_move_as_with_pytorch_and_the_rest_as_with_adamw() -> None:
+    torch.manual_seed(0)
+    ours, theirs = Mixed(), Mixed()
+    theirs.load_state_dict(ours.state_dict())
+    muon = Muon(ours, lr=0.01, betas=(0.9, 0.99), weight_decay=0.1)
+    matrices = [theirs.high.weight, theirs.wide.weight]
+    others = [weight for name, weight in theirs.named_parameters() if "high.w" not in name and "wide.w" not in name]
+    peers = [
+        torch.optim.Muon(matrices, lr=0.01, weight_decay=0.1, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, lr=0.01, betas=(0.9, 0.99), weight_decay=0.1),
+    ]
+    before = {name: weight.detach().clone() for name, weight in ours.named_parameters()}
+    for _ in range(4):
+        for name, weight in ours.named_parameters():
+            weight.grad = torch.randn_like(weight) * 1e-3
+            theirs.get_parameter(name).grad = weight.grad.clone()
+        for optimiser in (muon, *peers):
+            optimiser.step()
+    for name, weight in ours.named_parameters():
+        moved, peer = weight - before[name], theirs.get_parameter(name) - before[name]
+        if name in ("high.weight", "wide.weight"):  # PyTorch iterates in bfloat16
+            assert (moved - peer).norm() < 0.02 * peer.norm()
+        elif name != "conv.weight":
+            torch.testing.assert_close(moved, peer, rtol=1e-5, atol=1e-7)
+    conv = ours.conv.weight - before["conv.weight"]
+    assert 0.5 < conv.square().mean().sqrt() / (4 * 0.01 * 0.2) < 1.2
+
+
+def test_what_has_no_gradient_stays() -> None:
+    network = Mixed()
+    network.high.weight.grad = torch.ones_like(network.high.weight)
+    before = {name: weight.detach().clone() for name, weight in network.named_parameters()}
+    Muon(network, lr=0.01, betas=(0.9, 0.99), weight_decay=0.1).step()
+    assert [name for name, weight in network.named_parameters() if not torch.equal(weight, before[name])] == [
+        "high.weight"
+    ]
+
+
+def test_a_run_resumes_exactly(tmp_path: Path) -> None:
+    config = loop_config(optimiser="muon")
+    for folder, stop in (("whole", 10**9), ("parts", 3), ("parts", 10**9)):
+        run(WideTask(), config, tmp_path / folder, stop=stop)
+    whole, parts = stored(tmp_path / "whole"), stored(tmp_path / "parts")
+    assert len([name for name in whole if name.endswith(".mean")]) == 1
+    assert len([name for name in whole if name.endswith(".exp_avg_sq")]) == 5
+    assert [name for name in whole if not torch.equal(whole[name], parts[name])] == []
+
+
+def test_parts_of_matrices_are_refused() -> None:
+    with pytest.raises(BadInput, match=r'loop.optimiser is "muon", which needs whole matrices'):
+        loop_config(optimiser="muon", strategy="fsdp")
