@@ -92,6 +92,19 @@ def test_scenes_are_so_many_of_the_samples_and_some_without_a_caption(tmp_path: 
     assert shown.shape == collection.latents[0].shape
 
 
+def test_so_many_scenes_lie_over_the_usual_colour(tmp_path: Path) -> None:
+    usual, other = (
+        seen(tmp_path, scene_share=1.0, white_share=share, colours=("white", "black", "red", "blue"))
+        for share in (0.9, 0.1)
+    )
+    shares = []
+    for collection, data in (usual, other):
+        captions = [collection.sample(0, ShownText(data), Random(seed))["caption"] for seed in range(400)]
+        shares.append(sum(not caption.endswith(" background") for caption in captions) / len(captions))
+    assert 0.87 < shares[0] < 0.98  # 0.9, and a quarter of the rest
+    assert 0.25 < shares[1] < 0.4
+
+
 def test_without_the_setting_there_are_no_scenes(tmp_path: Path) -> None:
     collection, data = seen(tmp_path)
     assert {collection.sample(0, ShownText(data), Random(seed))["caption"] for seed in range(50)} == {"a red circle"}
