@@ -20,7 +20,7 @@ class LoopConfig:
     warmup: int = 100  # steps over which the learning rate rises to its value
     decay: Literal["cosine", "constant"] = "cosine"  # what it does afterwards
     weight_decay: float = 0.01  # of AdamW
-    optimiser: Literal["adamw", "adamw8bit", "muon"] = "adamw"  # 8 bits: less memory (extra `eightbit`, GPU)
+    optimiser: Literal["adamw", "adamw8bit", "muon"] = "adamw"  # adamw8bit: less memory; muon: fewer steps
     beta2: float = 0.99  # of AdamW
     gradient_clip: float = 1.0  # the largest norm of all gradients together
     average_decay: float = 0.999  # of the exponential moving average of the weights
