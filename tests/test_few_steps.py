@@ -9,38 +9,42 @@ import pytest
 import torch
 from diffusers import LCMScheduler, StableDiffusionPipeline
 from PIL import Image
+from safetensors.torch import load_file
 
 import safelight
 from safelight.apps.cli import main
 from safelight.errors import BadCheckpoint, BadInput
 from safelight.images import to_tensor
 from safelight.placement import placement_for
+from safelight.training.distillation.task import DistillationTask, distillation_task
 from safelight.training.finetuning.settings import LoRAConfig
 from safelight.weights import Parts, open_folder, save_folder
 from safelight.weights.folder import FEW_STEPS, USUAL
 from tests.data.shapes import records
 from tests.tiny_model import tiny_parts
-from tests.training.distillation.tiny_students import student_task
+from tests.training.distillation.tiny_students import recipe, student_task
 
 
 @pytest.fixture(scope="module")
 def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of random weights with a LoRA for few steps that changes much, as a run of `distill` leaves it."""
-    from safelight.training.distillation.task import distillation_task
-    from tests.training.distillation.tiny_students import recipe
-
     folder = tmp_path_factory.mktemp("student")
-    settings = replace(
-        recipe("trajectories", learner="lora", lowest_guidance=4.0, highest_guidance=4.0),
-        adapter=LoRAConfig(rank=2, layers=("transformer", "convs")),
-    )
-    task = distillation_task(tiny_parts(), settings, records("none"), folder)
+    torch.manual_seed(0)
+    task = lora_task(tiny_parts(), folder)
     with torch.no_grad():
         for name, parameter in task.network.named_parameters():
             if name.endswith("up"):
                 parameter.normal_(generator=torch.Generator().manual_seed(1))
     task.export(folder)
     return folder / "model"
+
+
+def lora_task(teacher: Parts, folder: Path, rank: int = 2, go_on: bool = False) -> DistillationTask:
+    settings = replace(
+        recipe("trajectories", learner="lora", lowest_guidance=4.0, highest_guidance=4.0, go_on=go_on),
+        adapter=LoRAConfig(rank=rank, layers=("transformer", "convs")),
+    )
+    return distillation_task(teacher, settings, records("none"), folder)
 
 
 def pixels(picture: Image.Image) -> torch.Tensor:
@@ -105,6 +109,24 @@ def test_the_command_line_and_the_replay(student: Path, tmp_path: Path, capsys: 
     save_folder(tmp_path / "plain", replace(plain, few_steps=None))
     assert main(["generate", "a red apple", "--model", str(tmp_path / "plain"), "--fast", "--out", str(again)])
     assert "no LoRA for few steps" in capsys.readouterr().err
+
+
+def test_it_learns_on_from_where_it_is(student: Path, tmp_path: Path) -> None:
+    task = lora_task(open_folder(student), tmp_path, go_on=True)
+    task.export(tmp_path)
+    before, after = (load_file(model / FEW_STEPS) for model in (student, tmp_path / "model"))
+    assert before.keys() == after.keys()
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+    assert any(tensor.any() for name, tensor in before.items() if "lora_B" in name or "up" in name)
+
+
+def test_it_cannot_learn_on_from_what_is_not_there(student: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"this model has no LoRA for few steps beside it"):
+        lora_task(tiny_parts(), tmp_path, go_on=True)
+    with pytest.raises(BadInput, match=r"has rank 2 and alpha 16; distill.adapter asks for rank 3 and alpha 16"):
+        lora_task(open_folder(student), tmp_path, rank=3, go_on=True)
+    with pytest.raises(BadInput, match=r"distill.go_on is true, which is for distill.learner \"lora\""):
+        recipe("trajectories", go_on=True)
 
 
 @pytest.mark.parametrize(

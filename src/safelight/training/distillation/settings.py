@@ -15,6 +15,7 @@ class DistillationConfig:
 
     method: Literal["guidance", "consistency", "trajectories"] = "consistency"  # see docs/distillation.md
     learner: Literal["unet", "lora"] = "unet"  # a whole UNet of its own, or a LoRA beside the teacher's
+    go_on: bool = False  # of a LoRA: begin with the one that the model has already for few steps
     lowest_guidance: float = 3.0  # of the teacher's guidance scales, which are drawn evenly between the two
     highest_guidance: float = 9.0  # the largest of them
     guidance_width: int = 256  # of the waves that tell the student the scale
@@ -38,6 +39,8 @@ class DistillationConfig:
                 f"distill.highest_guidance is {self.highest_guidance:g}; a LoRA is not told the scale, so it must be "
                 f"that of distill.lowest_guidance, {self.lowest_guidance:g}."
             )
+        if self.go_on and self.learner != "lora":
+            raise BadInput(f'distill.go_on is true, which is for distill.learner "lora", not {self.learner!r}.')
         if self.guidance_width < 4 or self.guidance_width % 2:
             raise BadInput(f"distill.guidance_width is {self.guidance_width}; it must be an even number from 4.")
         if not self.huber > 0:

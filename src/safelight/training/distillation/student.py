@@ -11,8 +11,9 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from safelight.adapters.lora_file import save_lora
+from safelight.adapters.lora_file import open_lora, save_lora
 from safelight.diffusion.conditioning import Conditioning
+from safelight.errors import BadInput
 from safelight.placement import use_fast_layout
 from safelight.training.diffusion.learner import WholeUNet
 from safelight.training.finetuning.lora import LearntLoRA
@@ -51,12 +52,24 @@ class OwnUNet(WholeUNet):
 
 
 class BesideTeacher(LearntLoRA):
-    """A LoRA that makes the teacher its own student, with one guidance scale inside (Luo et al. 2023, LCM-LoRA)."""
+    """A LoRA that makes the teacher its own student, with one guidance scale inside (Luo et al. 2023, LCM-LoRA).
 
-    def __init__(self, teacher: Parts, settings: LoRAConfig, sampler: str | None, notes: Mapping[str, str]) -> None:
+    go_on: begin with the one that the teacher has; raises BadInput where it has none of these settings.
+    """
+
+    def __init__(
+        self,
+        teacher: Parts,
+        settings: LoRAConfig,
+        sampler: str | None,
+        notes: Mapping[str, str],
+        go_on: bool = False,
+    ) -> None:
         unet = use_fast_layout(copy.deepcopy(teacher.unet)).requires_grad_(False)
         super().__init__(replace(teacher, unet=unet, sampler=sampler), settings, notes)
         self.teacher = teacher
+        if go_on:
+            self._begin_with_own()
         self.network.to(next(unet.parameters()).device)
 
     def answer(self, latent: Tensor, timestep: Tensor, context: Tensor, guidance: Tensor) -> Tensor:
@@ -69,6 +82,24 @@ class BesideTeacher(LearntLoRA):
         half = {name: replace(one, down=one.down.half(), up=one.up.half()) for name, one in lora.unet.items()}
         save_lora(file, replace(lora, unet=half), "diffusers", self.teacher.unet.config)
         save_folder(folder / "model", replace(self.teacher, few_steps=file))
+
+    @torch.no_grad()
+    def _begin_with_own(self) -> None:
+        file = self.teacher.few_steps
+        if file is None:
+            raise BadInput("distill.go_on is true, but this model has no LoRA for few steps beside it.")
+        known = open_lora(file, self.teacher.unet.config).unet
+        for (_, name), pair in self.pairs.items():
+            update = known.get(name)
+            rank = 0 if update is None else len(update.down)
+            alpha = rank if update is None or update.alpha is None else update.alpha
+            if update is None or (rank, alpha) != (len(pair.down), pair.alpha):
+                raise BadInput(
+                    f"distill.go_on is true, but in the model's LoRA for few steps {name!r} has rank {rank} and alpha "
+                    f"{alpha:g}; distill.adapter asks for rank {len(pair.down)} and alpha {pair.alpha:g}."
+                )
+            pair.down.copy_(update.down)
+            pair.up.copy_(update.up)
 
 
 def student_of(parts: Parts, guidance_width: int, sampler: str | None = None) -> Parts:

@@ -139,7 +139,7 @@ def student_for(teacher: Parts, lesson: Lesson, recipe: DistillRecipe) -> Studen
     if teacher.unet.config.guidance_width:
         raise BadInput('This teacher is told its guidance scale, and so must its student be: distill.learner = "unet".')
     notes = {"safelight.model": fingerprint(teacher), "safelight.distill": json.dumps(asdict(settings))}
-    return BesideTeacher(teacher, recipe.adapter, lesson.sampler, notes)
+    return BesideTeacher(teacher, recipe.adapter, lesson.sampler, notes, settings.go_on)
 
 
 def distillation_task(parts: Parts, recipe: DistillRecipe, records: list[Record], folder: Path) -> DistillationTask:
