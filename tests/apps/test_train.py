@@ -276,3 +276,9 @@ def test_a_run_of_another_network_is_refused_and_left_alone(data: Path, runs: Pa
     message = refused(capsys, "autoencoder", *words, changes=["network.channels=[16, 16, 32]"])
     assert "decoder.conv_in.weight is (16, 4, 3, 3), the recipe's is (32, 4, 3, 3)" in message
     assert recipe.read_text() == before
+
+
+@pytest.mark.parametrize("field", ["distill.grid", "distill.distill.grid"])
+def test_a_table_may_have_the_name_of_its_stage(field: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "distill", "--recipe", "fast", "--set", f"{field}=7", "--print-config"]) == 0
+    assert "\ngrid = 7 " in capsys.readouterr().out

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import signal
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -66,8 +67,8 @@ def run(arguments: argparse.Namespace) -> None:
     from safelight.training.stages import Inputs
 
     stage = arguments.stage
-    changes = [change if change.startswith(f"{stage}.") else f"{stage}.{change}" for change in arguments.set]
-    recipe = getattr(read_recipe(arguments.recipe, changes), stage)
+    tables = {field.name for field in dataclasses.fields(getattr(read_recipe(arguments.recipe), stage))}
+    recipe = getattr(read_recipe(arguments.recipe, [in_stage(each, stage, tables) for each in arguments.set]), stage)
     if arguments.print_config:
         print(to_toml(recipe, stage), end="")
         return
@@ -81,6 +82,13 @@ def run(arguments: argparse.Namespace) -> None:
         return
     left = left_by(stage, arguments.out)
     answer(arguments, {"run": str(arguments.out), "left": str(left), "figures": figures}, [f"Done: {left}"])
+
+
+def in_stage(change: str, stage: str, tables: Collection[str]) -> str:
+    """A change with its stage before it; "clip.loop.steps=1" has that, in "distill.grid=9" a table is called so."""
+    first, _, rest = change.partition(".")
+    whole = first == stage and (stage not in tables or rest.partition(".")[0] in tables)
+    return change if whole else f"{stage}.{change}"
 
 
 def run_all(arguments: argparse.Namespace) -> None:
