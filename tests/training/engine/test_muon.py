@@ -104,6 +104,20 @@ def test_what_has_no_gradient_stays() -> None:
     ]
 
 
+def test_a_closure_may_make_the_gradients() -> None:
+    layer = nn.Linear(64, 64)
+    before = layer.weight.detach().clone()
+
+    def closure() -> torch.Tensor:
+        loss = layer(torch.ones(1, 64)).square().sum()
+        loss.backward()
+        return loss.detach()
+
+    first, second = (float(Muon(layer, 0.01, (0.9, 0.99), 0.0).step(closure)) for _ in range(2))
+    assert not torch.equal(layer.weight, before)
+    assert second < first
+
+
 def test_a_run_resumes_exactly(tmp_path: Path) -> None:
     config = loop_config(optimiser="muon")
     for folder, stop in (("whole", 10**9), ("parts", 3), ("parts", 10**9)):

@@ -2,13 +2,14 @@
 
 The gradients of a network's matrices have a few strong directions, and AdamW's steps follow these; what is rare in the
 data lies in the weak ones. Here the momentum of each matrix is made orthogonal before it is applied. On small
-networks that learn many things by heart, a step so made gets as far as one and a half to two of AdamW's.
+networks that learn many things by heart, a step so made gets as far as one and a half of AdamW's.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -39,14 +40,19 @@ class Muon(Optimizer):
         super().__init__([group for group in groups if group["params"]], settings)
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Change every parameter that has a gradient."""
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Change every parameter that has a gradient; `closure` may make the gradients, and its loss is returned."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
         for group in self.param_groups:
             learning = [weight for weight in group["params"] if weight.grad is not None]
             if group["matrices"]:
                 self._turn(learning, group["lr"], group["weight_decay"], group["momentum"])
             else:
                 self._scale(learning, group["lr"], group["weight_decay"], group["betas"])
+        return loss
 
     def _turn(self, matrices: list[Tensor], rate: float, decay: float, momentum: float) -> None:
         alike: dict[tuple[int, int], list[Tensor]] = defaultdict(list)
