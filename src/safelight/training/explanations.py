@@ -16,6 +16,14 @@ from functools import cache
 @cache
 def explanations(kind: type) -> dict[str, str]:
     """Name of a field -> the comment on the last line of its declaration; fields without one are left out."""
+    found: dict[str, str] = {}
+    for each in reversed(kind.__mro__[:-1]):  # what it inherits first; `object` declares nothing
+        found |= _own(each)
+    return found
+
+
+def _own(kind: type) -> dict[str, str]:
+    """Those of the fields that the class itself declares."""
     source = textwrap.dedent(inspect.getsource(kind))
     comments = {
         token.start[0]: token.string.lstrip("# ")

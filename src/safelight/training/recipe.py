@@ -20,9 +20,10 @@ from safelight.configs import (
     UNetConfig,
 )
 from safelight.errors import BadInput
-from safelight.training.autoencoder.settings import AutoencoderLossConfig
+from safelight.training.autoencoder.settings import AutoencoderLossConfig, ComparisonConfig
 from safelight.training.classifier.settings import ClassifierDataConfig, ClassifierLossConfig, VariationConfig
 from safelight.training.clip.settings import ClipDataConfig, ClipLossConfig
+from safelight.training.decoder.settings import DecoderConfig
 from safelight.training.diffusion.settings import DiffusionDataConfig, LearningConfig, ObjectiveConfig
 from safelight.training.distillation.settings import DistillationConfig
 from safelight.training.engine.settings import LoopConfig
@@ -91,6 +92,17 @@ class DiffusionRecipe:
     boxes: BertConfig = field(default_factory=lambda: BertConfig(vocabulary=8192, length=92, width=512, layers=16))
     rescaler: RescalerConfig = field(default_factory=RescalerConfig)
     small_picture_noise: ScheduleConfig = field(default_factory=lambda: ScheduleConfig(beta_start=1e-4, beta_end=0.02))
+    loop: LoopConfig = field(default_factory=LoopConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoderRecipe:
+    """The decoder of a whole model, which learns to paint what its UNet draws."""
+
+    where: Where = field(default_factory=dict)  # fields of the samples that are used, and the values they may have
+    decoder: DecoderConfig = field(default_factory=DecoderConfig)
+    loss: ComparisonConfig = field(default_factory=ComparisonConfig)
+    data: DiffusionDataConfig = field(default_factory=DiffusionDataConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
 
 
@@ -171,6 +183,7 @@ class Recipe:
     clip: ClipRecipe = field(default_factory=ClipRecipe)
     sketch: SketchRecipe = field(default_factory=SketchRecipe)
     diffusion: DiffusionRecipe = field(default_factory=DiffusionRecipe)
+    decoder: DecoderRecipe = field(default_factory=DecoderRecipe)
     classifier: ClassifierRecipe = field(default_factory=ClassifierRecipe)
     finetune: FinetuneRecipe = field(default_factory=FinetuneRecipe)
     lora: LoRARecipe = field(default_factory=LoRARecipe)

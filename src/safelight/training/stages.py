@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         ClassifierRecipe,
         ClipRecipe,
         ControlNetRecipe,
+        DecoderRecipe,
         DiffusionRecipe,
         DistillRecipe,
         EmbeddingRecipe,
@@ -113,6 +114,13 @@ def diffusion_task(inputs: Inputs, recipe: DiffusionRecipe, records: list[Record
     return task_of_model(parts, recipe.objective, recipe.data, found, inputs.out, recipe.model)
 
 
+def decoder_task(inputs: Inputs, recipe: DecoderRecipe, records: list[Record]) -> Task[Any]:
+    """The decoder of a whole model; its UNet redraws pictures before the first step."""
+    from safelight.training.decoder import task
+
+    return task.decoder_task(inputs, recipe, records)
+
+
 def classifier_task(inputs: Inputs, recipe: ClassifierRecipe, records: list[Record]) -> Task[Any]:
     """The judge of what a model draws."""
     from safelight.training.classifier.task import ClassifierTask
@@ -191,6 +199,12 @@ STAGES: dict[str, Stage] = {
         leaves="model",
         task=diffusion_task,
         spares=spared_by_diffusion,
+    ),
+    "decoder": Stage(
+        does="let a model's decoder learn to paint what its UNet draws; its latents stay as they are",
+        needs=("data", "model"),
+        leaves="model",
+        task=decoder_task,
     ),
     "classifier": Stage(
         does="learn to tell concepts and styles: the judge of what a model draws",

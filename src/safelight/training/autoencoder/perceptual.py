@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from safelight.evaluation.classifier import Classifier, load_classifier
 from safelight.evaluation.fidelity import structural_distance
-from safelight.training.autoencoder.settings import AutoencoderLossConfig
+from safelight.training.autoencoder.settings import ComparisonConfig
 
 Perceptual: TypeAlias = Callable[[Tensor, Tensor], Tensor]  # reconstruction and image (b, 3, h, w) -> scalar
 EPSILON = 1e-10  # keeps a position without any feature from being divided by zero
@@ -56,7 +56,7 @@ class FeatureDistance:
         return torch.stack(distances).mean()
 
 
-PERCEPTUAL: dict[str, Callable[[AutoencoderLossConfig], Perceptual]] = {
+PERCEPTUAL: dict[str, Callable[[ComparisonConfig], Perceptual]] = {
     "none": lambda settings: no_distance,
     "ms_ssim": lambda settings: mean_structural_distance,
     "features": lambda settings: FeatureDistance(load_classifier(Path(settings.features))),

@@ -33,32 +33,22 @@ class DiscriminatorConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AutoencoderLossConfig:
-    """Weights of the loss and what the network is shown."""
+class ComparisonConfig:
+    """What is compared of a painted picture and the given one, and how much each error counts."""
 
-    size: int = 256  # pixels of the whole square picture
-    crop: int = 64  # pixels of the random part of it that a step sees
+    crop: int = 64  # pixels of the random part of a picture that a step sees
     absolute_weight: float = 1.0  # of the absolute error (L1)
     square_weight: float = 1.0  # of the squared error (L2); it is what finds the colours early
     edge_weight: float = 0.3  # of the absolute error of the differences between neighbours
     perceptual: Literal["none", "ms_ssim", "features"] = "none"  # structure at several scales, or a network's features
     perceptual_weight: float = 0.5  # of that comparison
     features: str = ""  # the run of a classifier, whose features perceptual = "features" compares
-    judge: str = ""  # the run of a CLIP, or a file of Inception's weights: the figure KID is told by its features
-    kl_weight: float = 1e-6  # KL: of the divergence of the latents from the standard normal distribution
-    codebook_weight: float = 1.0  # VQ: of the distance from the codebook's entries to the latents, which moves them
-    commitment_weight: float = 0.25  # VQ: of the distance from the latents to the entries, which moves the latents
-    photo_share: float = 0.2  # of the samples, where there are photos; illustrations are the rest
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
 
     def __post_init__(self) -> None:
-        check_bounds("loss", self, 1, float("inf"), "size", "crop")
+        check_bounds("loss", self, 1, float("inf"), "crop")
         check_bounds("loss", self, 0, float("inf"), "absolute_weight", "square_weight", "edge_weight")
-        check_bounds("loss", self, 0, float("inf"), "perceptual_weight", "kl_weight")
-        check_bounds("loss", self, 0, float("inf"), "codebook_weight", "commitment_weight")
-        check_bounds("loss", self, 0, 1, "photo_share")
-        if self.crop > self.size:
-            raise BadInput(f"loss.crop is {self.crop}; it must be at most loss.size, the whole picture's {self.size}.")
+        check_bounds("loss", self, 0, float("inf"), "perceptual_weight")
         if not self.absolute_weight and not self.square_weight:
             raise BadInput("loss.absolute_weight and loss.square_weight are both 0; at least one must be above.")
         if self.perceptual == "ms_ssim" and self.crop < SMALLEST_STRUCTURE:
@@ -72,3 +62,23 @@ class AutoencoderLossConfig:
                 f"loss.crop is {self.crop}; a discriminator of {self.discriminator.levels} levels needs at least "
                 f"{self.discriminator.smallest}."
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderLossConfig(ComparisonConfig):
+    """Weights of the loss and what the network is shown."""
+
+    size: int = 256  # pixels of the whole square picture
+    judge: str = ""  # the run of a CLIP, or a file of Inception's weights: the figure KID is told by its features
+    kl_weight: float = 1e-6  # KL: of the divergence of the latents from the standard normal distribution
+    codebook_weight: float = 1.0  # VQ: of the distance from the codebook's entries to the latents, which moves them
+    commitment_weight: float = 0.25  # VQ: of the distance from the latents to the entries, which moves the latents
+    photo_share: float = 0.2  # of the samples, where there are photos; illustrations are the rest
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_bounds("loss", self, 1, float("inf"), "size")
+        check_bounds("loss", self, 0, float("inf"), "kl_weight", "codebook_weight", "commitment_weight")
+        check_bounds("loss", self, 0, 1, "photo_share")
+        if self.crop > self.size:
+            raise BadInput(f"loss.crop is {self.crop}; it must be at most loss.size, the whole picture's {self.size}.")

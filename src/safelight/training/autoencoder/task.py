@@ -1,7 +1,8 @@
 """Stage one: an autoencoder learns to give pictures back (Rombach et al. 2022, section 3.1).
 
 The loss is the error of the pixels and of their differences to neighbours (`reconstruction`), what the eye sees beyond
-that (`perceptual`), what the latent costs (`coding`), and the contest with a discriminator (`contest`).
+that (`perceptual`) and the contest with a discriminator (`contest`), all in `comparison`; and what the latent costs
+(`coding`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from random import Random
 
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from safelight.autoencoder import Autoencoder, Codebook
 from safelight.configs import AutoencoderConfig
@@ -24,12 +25,9 @@ from safelight.data.collection import BadSample, Record, fingerprint, split_up
 from safelight.evaluation.features import open_features
 from safelight.images import to_picture, to_tensor
 from safelight.training.autoencoder.coding import begin_among_latents, coded
-from safelight.training.autoencoder.contest import contest
-from safelight.training.autoencoder.discriminator import Discriminator
+from safelight.training.autoencoder.comparison import Comparison
 from safelight.training.autoencoder.figures import reconstruction_figures
-from safelight.training.autoencoder.perceptual import PERCEPTUAL
 from safelight.training.autoencoder.pictures import EVALUATED, by_kind, judged, readable
-from safelight.training.autoencoder.reconstruction import reconstruction_loss
 from safelight.training.autoencoder.settings import AutoencoderLossConfig
 from safelight.training.engine.noise import SampleNoise
 from safelight.weights import save_autoencoder
@@ -45,11 +43,10 @@ class AutoencoderTask:
     def __init__(self, config: AutoencoderConfig, loss: AutoencoderLossConfig, records: list[Record]) -> None:
         self.training, self.kept_back = split_up(records)
         self.settings = loss
-        self.perceptual = PERCEPTUAL[loss.perceptual](loss)
         self.judge = open_features(loss.judge, torch.device("cpu")) if loss.judge else None
         self.autoencoder = new_autoencoder(config)
-        self.discriminator = Discriminator(loss.discriminator) if loss.discriminator.weight else None
-        self.network = all_that_learns(self.autoencoder, self.discriminator)
+        self.comparison = Comparison(loss)
+        self.network = self.comparison.learning_with(self.autoencoder, "autoencoder")
         self.size = len(self.training)
         self.fingerprint = fingerprint(self.training)
         self.kinds = [kind for kind in reversed(by_kind(self.training).values()) if kind]  # drawings, then photos
@@ -78,32 +75,10 @@ class AutoencoderTask:
 
     def loss(self, batch: Tensor, noise: SampleNoise) -> dict[str, Tensor]:
         """Images (b, 3, h, w) -> the terms of the loss; those of the discriminator once it has begun."""
-        settings = self.settings
         batch = batch.contiguous(memory_format=torch.channels_last)
-        back = coded(self.autoencoder, batch, noise, settings)
-        error = reconstruction_loss(
-            back.reconstruction,
-            batch,
-            absolute_weight=settings.absolute_weight,
-            square_weight=settings.square_weight,
-            edge_weight=settings.edge_weight,
-        )
-        figures = {"reconstruction": error}
-        if settings.perceptual != "none":
-            figures["perceptual"] = self.perceptual(back.reconstruction, batch)
-            error = error + settings.perceptual_weight * figures["perceptual"]
-        total = error + back.cost
-        if self.discriminator is not None and noise.step >= settings.discriminator.start:
-            against = contest(
-                self.discriminator,
-                settings.discriminator,
-                image=batch,
-                reconstruction=back.reconstruction,
-                error=error,
-                last_layer=self.autoencoder.decoder.conv_out.weight,
-            )
-            total, figures = total + against.loss, figures | against.figures
-        return {"loss": total, **figures, **back.figures}
+        back = coded(self.autoencoder, batch, noise, self.settings)
+        last_layer = self.autoencoder.decoder.conv_out.weight
+        return self.comparison.terms(back.reconstruction, batch, last_layer, noise.step, back.cost) | back.figures
 
     def evaluate(self) -> dict[str, float]:
         """Figures of whole held-out pictures on white, illustrations and photos apart."""
@@ -156,10 +131,3 @@ def new_autoencoder(config: AutoencoderConfig) -> Autoencoder:
     if bias is not None:
         torch.nn.init.constant_(bias.data[config.latent_channels :], FIRST_LOG_VARIANCE)
     return network
-
-
-def all_that_learns(autoencoder: Autoencoder, discriminator: Discriminator | None) -> nn.Module:
-    """Both in one network; an autoencoder that learns alone keeps the names of its weights in checkpoints."""
-    if discriminator is None:
-        return autoencoder
-    return nn.ModuleDict({"autoencoder": autoencoder, "discriminator": discriminator})

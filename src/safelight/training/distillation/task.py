@@ -28,8 +28,9 @@ from safelight.training.distillation.pictures import Pictures, captions_of
 from safelight.training.distillation.student import BesideTeacher, OwnUNet, Student
 from safelight.training.distillation.teacher import Teacher
 from safelight.training.distillation.walk import Walk, walk
-from safelight.training.distillation.ways import WALKED_AT_ONCE, Terms, Ways, walked
+from safelight.training.distillation.ways import Terms, Ways, walked
 from safelight.training.engine.noise import SampleNoise
+from safelight.training.prepared import AT_ONCE
 from safelight.training.recipe import DistillRecipe
 from safelight.weights import Parts
 
@@ -170,7 +171,7 @@ def distillation_task(parts: Parts, recipe: DistillRecipe, records: list[Record]
     else:
         seen = Seen(training, [], parts.autoencoder, framing_of(parts, recipe.data), recipe.data, folder)
         samples = Pictures(seen, training, recipe.data)
-    truth = ways(WALKED_AT_ONCE, recipe.loop.seed + 1, folder / "ways-val")
+    truth = ways(AT_ONCE, recipe.loop.seed + 1, folder / "ways-val")
     return DistillationTask(teacher, lesson, samples, truth, recipe)
 
 

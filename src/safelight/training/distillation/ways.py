@@ -11,16 +11,12 @@ from random import Random
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
-from tqdm import tqdm
 
-from safelight.errors import BadInput
 from safelight.training.distillation.walk import Walk
 from safelight.training.engine.noise import SampleNoise
-from safelight.weights.files import write_tensors
-
-WALKED_AT_ONCE = 16
+from safelight.training.prepared import AT_ONCE, prepare
 
 # captions, start noise (b, c, h, w), guidance scales (b,) -> the teacher's way from there
 Lead = Callable[[Sequence[str], Tensor, Tensor], Walk]
@@ -30,7 +26,7 @@ Lead = Callable[[Sequence[str], Tensor, Tensor], Walk]
 class Ways:
     """Ways in files of sixteen each, with their captions; a training sample is a place on one, and its end."""
 
-    folder: Path
+    files: Sequence[Path]
     captions: Sequence[str]
     fingerprint: str
 
@@ -45,8 +41,8 @@ class Ways:
 
     def sample(self, index: int, random: Random) -> dict[str, Any]:
         """A place (c, h, w) with its timestep, the end (c, h, w), the guidance scale and the caption."""
-        number, row = divmod(index, WALKED_AT_ONCE)
-        with safe_open(_file(self.folder, number), "pt") as file:
+        number, row = divmod(index, AT_ONCE)
+        with safe_open(self.files[number], "pt") as file:
             timesteps = file.get_tensor("timesteps")
             place = random.randrange(len(timesteps))
             return {
@@ -59,12 +55,12 @@ class Ways:
 
     def first(self) -> dict[str, Any]:
         """Start noise and end (b, c, h, w), guidance scale (b,) and caption of the ways in the first file."""
-        with safe_open(_file(self.folder, 0), "pt") as file:
+        with safe_open(self.files[0], "pt") as file:
             return {
                 "start": file.get_slice("places")[:, 0].float(),
                 "end": file.get_tensor("ends").float(),
                 "guidance": file.get_tensor("guidance"),
-                "caption": list(self.captions[:WALKED_AT_ONCE]),
+                "caption": list(self.captions[:AT_ONCE]),
             }
 
 
@@ -90,40 +86,16 @@ def walked(lead: Lead, captions: Sequence[str], terms: Terms, folder: Path) -> W
     """
     told = json.dumps([vars(terms), *captions])
     fingerprint = hashlib.sha256(told.encode()).hexdigest()
-    _make(folder)
-    for number in tqdm(range(-(-len(captions) // WALKED_AT_ONCE)), desc="ways", unit="file", disable=None):
-        if _fingerprint(_file(folder, number)) == fingerprint:
-            continue
-        places = range(number * WALKED_AT_ONCE, min(len(captions), (number + 1) * WALKED_AT_ONCE))
+
+    def walk_from(places: range) -> dict[str, Tensor]:
         noise = SampleNoise(terms.seed, places)
         guidance = torch.lerp(torch.tensor(terms.guidance[0]), torch.tensor(terms.guidance[1]), noise.uniform())
         way = lead([captions[place] for place in places], noise.normal(*terms.shape), guidance)
-        tensors = {
+        return {
             "places": way.places.to(torch.bfloat16),
             "ends": way.end.to(torch.bfloat16),
             "timesteps": way.timesteps,
             "guidance": guidance,
         }
-        write_tensors(_file(folder, number), tensors, {"fingerprint": fingerprint})
-    return Ways(folder, captions, fingerprint)
 
-
-def _file(folder: Path, number: int) -> Path:
-    return folder / f"{number:05d}.safetensors"
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"{str(folder)!r} cannot be made a folder: {error.strerror}.") from error
-
-
-def _fingerprint(file: Path) -> str | None:
-    """What a file's ways were made of; None for one that is absent or damaged."""
-    try:
-        with safe_open(file, "pt") as opened:
-            found: str | None = (opened.metadata() or {}).get("fingerprint")
-            return found
-    except (OSError, SafetensorError):
-        return None
+    return Ways(prepare(folder, len(captions), fingerprint, walk_from, "ways"), captions, fingerprint)

@@ -1,0 +1,28 @@
+"""The settings of the decoder stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from safelight.errors import BadInput
+from safelight.training.bounds import check_bounds
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoderConfig:
+    """Which latents the decoder paints pictures from."""
+
+    redrawn: int = 2000  # latents that the model draws anew before the first step, each from noise over a picture's own
+    redrawn_share: float = 0.65  # of the samples, which are painted from those; the others from the pictures' own
+    redrawn_where: dict[str, tuple[str, ...]] = field(default_factory=dict)  # fields of the pictures that are redrawn
+    cleanest: int = 100  # timestep of the least noise that a picture is redrawn from
+    noisiest: int = 650  # of the most
+    steps: int = 5  # of each redrawing
+
+    def __post_init__(self) -> None:
+        check_bounds("decoder", self, 0, float("inf"), "redrawn")
+        check_bounds("decoder", self, 0, 1, "redrawn_share")
+        check_bounds("decoder", self, 1, 999, "cleanest", "noisiest")
+        check_bounds("decoder", self, 1, 1000, "steps")
+        if self.noisiest < self.cleanest:
+            raise BadInput(f"decoder.noisiest is {self.noisiest}; it must be at least cleanest, {self.cleanest}.")

@@ -1,0 +1,168 @@
+"""The decoder stage: a whole model's decoder learns to paint what its UNet draws.
+
+An autoencoder learns from its own latents, which are exact. What comes out of a UNet is not: a flat surface is a little
+uneven, white is a little grey, and the decoder paints just that. Here it learns to paint the meant picture, from the
+pictures' own latents and from those that the model has `redrawn`. Nothing else of the model changes: latents mean what
+they meant, as with the decoders that were published after Stable Diffusion 1 (Rombach et al.'s ft-EMA and ft-MSE).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, TypeAlias
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from safelight.autoencoder import Autoencoder
+from safelight.data.collection import check_captions, fingerprint, split_up
+from safelight.data.record import Record
+from safelight.data.styles import styles_of
+from safelight.errors import BadInput
+from safelight.evaluation.fidelity import psnr
+from safelight.images import to_picture
+from safelight.training.autoencoder.comparison import Comparison
+from safelight.training.autoencoder.settings import ComparisonConfig
+from safelight.training.decoder.redrawn import redrawn
+from safelight.training.decoder.settings import DecoderConfig
+from safelight.training.diffusion.latents import latent_set
+from safelight.training.diffusion.settings import DiffusionDataConfig
+from safelight.training.diffusion.views import framing_of
+from safelight.training.engine.noise import SampleNoise
+from safelight.training.finetuning.start import Start, check_draws_from_text, check_same_start, open_start
+from safelight.weights import save_folder
+
+if TYPE_CHECKING:
+    from safelight.training.recipe import DecoderRecipe
+    from safelight.training.stages import Inputs
+
+HELD_OUT = 48  # pictures that figures are of, and redrawn ones as many
+SHOWN = 8  # on a sheet
+
+Both: TypeAlias = dict[str, Tensor]  # "latent", scaled, and "image", of the same part of a picture
+
+
+class DecoderTask:
+    """A decoder with the latents that it paints from; see `training.engine.task.Task`. folder: keeps these."""
+
+    def __init__(
+        self,
+        start: Start,
+        settings: DecoderConfig,
+        loss: ComparisonConfig,
+        data: DiffusionDataConfig,
+        records: list[Record],
+        folder: Path,
+    ) -> None:
+        if not isinstance(start.parts.autoencoder, Autoencoder):
+            raise BadInput(f"The model {start.name!r} has no autoencoder whose decoder could learn.")
+        check_captions(records)
+        framing = framing_of(start.parts, data)
+        check_crop(loss.crop, start.parts.autoencoder.config.factor, min(map(min, framing.sizes)))
+        training, held_out = split_up(records)
+        styles = styles_of(training, data.styles)
+        self.parts, self.autoencoder = start.parts, start.parts.autoencoder
+        self.settings, self.white_share = settings, data.white_share
+        self.cells = loss.crop // self.autoencoder.config.factor
+        self.fingerprint = f"{fingerprint(training)} {start.fingerprint}"
+        named = [styles.captioned(record) for record in training]
+        self.own = latent_set(named, self.autoencoder, framing, folder / "latents-train.safetensors")
+        self.unseen = (
+            latent_set(held_out[:HELD_OUT], self.autoencoder, framing, folder / "latents-val.safetensors")
+            if held_out
+            else None
+        )
+        among = [
+            place for place, rows in enumerate(self.own.rows) if is_among(self.own.views[rows[0]].record, settings)
+        ]
+        self.redrawn = redrawn(start.parts, self.own, among, data.white_share, settings, folder / "redrawn")
+        self.known = min(HELD_OUT, len(self.redrawn) // 2)  # redrawn ones that are not learnt from
+        self.size = len(self.own.rows)
+        self.comparison = Comparison(loss)
+        painter = nn.ModuleDict({"latent_in": self.autoencoder.latent_in, "decoder": self.autoencoder.decoder})
+        self.network = self.comparison.learning_with(painter.requires_grad_(True), "painter")
+
+    def sample(self, index: int, random: Random) -> Both:
+        """A part of a latent (c, n, n), and of the picture (3, f n, f n) that it is to become."""
+        if self.known < len(self.redrawn) and random.random() < self.settings.redrawn_share:
+            number = random.randrange(self.known, len(self.redrawn))
+            row, latent = self.redrawn.rows[number], self.redrawn.latents[number]
+        else:
+            row = self.own.choose(index, self.white_share, random)
+            latent = self.own[row]
+        factor, cells = self.autoencoder.config.factor, self.cells
+        top, left = (random.randint(0, side - cells) for side in latent.shape[1:])
+        image = self.own.views[row].image()[:, factor * top :, factor * left :]
+        return {
+            "latent": latent[:, top : top + cells, left : left + cells].float(),
+            "image": image[:, : factor * cells, : factor * cells],
+        }
+
+    def loss(self, batch: Both, noise: SampleNoise) -> dict[str, Tensor]:
+        """Both (b, ...) -> the terms of the loss; those of the discriminator once it has begun."""
+        image = batch["image"].contiguous(memory_format=torch.channels_last)
+        return self.comparison.terms(
+            self._painted(batch["latent"]), image, self.autoencoder.decoder.conv_out.weight, noise.step
+        )
+
+    def evaluate(self) -> dict[str, float]:
+        """The mean PSNR of held-out pictures from their own latents, and of redrawn ones that were not learnt from."""
+        sets: dict[str, list[tuple[Tensor, Tensor]]] = {
+            "psnr_own": []
+            if self.unseen is None
+            else [(self.unseen[rows[0]], self.unseen.views[rows[0]].image()) for rows in self.unseen.rows],
+            "psnr_redrawn": self._known_pairs(),
+        }
+        return {
+            name: float(
+                torch.cat([psnr(self._painted(latent[None]).cpu(), image[None]) for latent, image in pairs]).mean()
+            )
+            for name, pairs in sets.items()
+            if pairs
+        }
+
+    def sheet(self) -> Image.Image | None:
+        """Redrawn pictures as the decoder paints them, and below as they were meant."""
+        pairs = self._known_pairs()[:SHOWN]
+        if not pairs:
+            return None
+        both = [torch.cat([self._painted(latent[None])[0].cpu(), image], dim=1) for latent, image in pairs]
+        return to_picture(torch.cat(both, dim=2))
+
+    def export(self, folder: Path) -> None:
+        """Write the whole model into `folder/model`; nothing but its decoder has changed."""
+        save_folder(folder / "model", self.parts)
+
+    def _painted(self, latent: Tensor) -> Tensor:
+        """Scaled latents (b, c, h, w) -> pictures (b, 3, f h, f w), float32."""
+        unscaled = latent.to(self.autoencoder.decoder.conv_out.weight.device).float() / self.autoencoder.config.scale
+        return self.autoencoder.decode(unscaled.contiguous(memory_format=torch.channels_last)).float()
+
+    def _known_pairs(self) -> list[tuple[Tensor, Tensor]]:
+        return [
+            (self.redrawn.latents[number], self.own.views[self.redrawn.rows[number]].image())
+            for number in range(self.known)
+        ]
+
+
+def is_among(record: Record, settings: DecoderConfig) -> bool:
+    """Whether a record is one of those that are redrawn."""
+    return all(str(record.fields.get(field)) in allowed for field, allowed in settings.redrawn_where.items())
+
+
+def check_crop(crop: int, factor: int, side: int) -> None:
+    """Raise BadInput where the part of a picture that a step sees is no part of its latent."""
+    if crop % factor or crop > side:
+        raise BadInput(f"loss.crop is {crop}; it must be a multiple of {factor}, and at most the pictures' {side}.")
+
+
+def decoder_task(inputs: Inputs, recipe: DecoderRecipe, records: list[Record]) -> DecoderTask:
+    """The task over a whole model; its pictures are encoded, and redrawn, before the first step."""
+    assert inputs.model is not None
+    start = open_start(inputs.model, recipe.loop.device)
+    check_draws_from_text(start, "a decoder's training")
+    inputs.begin()
+    check_same_start(inputs.out, start)
+    return DecoderTask(start, recipe.decoder, recipe.loss, recipe.data, records, inputs.out)

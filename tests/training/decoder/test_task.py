@@ -1,0 +1,153 @@
+"""A model's decoder learns to paint what its UNet draws: it learns, resumes exactly, and nothing else changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+import torch
+
+import safelight
+from safelight.errors import BadInput
+from safelight.training.autoencoder.settings import ComparisonConfig, DiscriminatorConfig
+from safelight.training.decoder.settings import DecoderConfig
+from safelight.training.decoder.task import DecoderTask
+from safelight.training.diffusion.settings import DiffusionDataConfig
+from safelight.training.engine.lock import Claim
+from safelight.training.engine.noise import SampleNoise
+from safelight.training.finetuning.start import Start
+from safelight.training.recipe import DecoderRecipe
+from safelight.training.running import left_by, run_stage
+from safelight.training.stages import Inputs
+from safelight.weights import Parts, save_folder
+from tests.data.shapes import SIDE, records, write_folder
+from tests.training.overfitting import losses_of_one_batch
+from tests.training.tiny_tasks import loop_config, parts, run, stored
+
+DECODER = DecoderConfig(redrawn=20, steps=2)
+HALF = SIDE // 2
+LOSS = ComparisonConfig(crop=HALF)
+
+
+def decoder_task(folder: Path, of: Parts | None = None, loss: ComparisonConfig = LOSS, **settings: Any) -> DecoderTask:
+    start = Start(parts=of or parts(), name="tiny", fingerprint="its")
+    data = DiffusionDataConfig(colours=("white", "blue"))
+    return DecoderTask(start, replace(DECODER, **settings), loss, data, records("none"), folder)
+
+
+@pytest.mark.parametrize("discriminator", [DiscriminatorConfig(), DiscriminatorConfig(weight=0.1, levels=1, width=8)])
+def test_it_overfits_one_batch(tmp_path: Path, discriminator: DiscriminatorConfig) -> None:
+    task = decoder_task(tmp_path, loss=replace(LOSS, discriminator=discriminator))
+    batch = {
+        name: torch.stack([task.sample(index, Random(index))[name] for index in range(4)])
+        for name in ("latent", "image")
+    }
+    before = task.loss(batch, SampleNoise(0, range(4)))["reconstruction"].item()
+    losses_of_one_batch(task, range(4), steps=150, rate=1e-2)
+    assert task.loss(batch, SampleNoise(0, range(4)))["reconstruction"].item() < before / 3
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_sample_is_one_part_of_a_latent_and_of_its_picture(tmp_path: Path, share: float) -> None:
+    task = decoder_task(tmp_path, redrawn_share=share)
+    cells = HALF // task.autoencoder.config.factor
+    places = set()
+    for seed in range(24):
+        one = task.sample(seed % task.size, Random(seed))
+        assert one["image"].shape == (3, HALF, HALF)
+        if share:
+            pairs = list(zip(task.redrawn.rows, task.redrawn.latents, strict=True))[task.known :]
+        else:
+            pairs = [(row, task.own[row]) for row in task.own.rows[seed % task.size]]
+        found = {
+            (top, left)
+            for row, latent in pairs
+            for top in range(latent.shape[1] - cells + 1)
+            for left in range(latent.shape[2] - cells + 1)
+            if torch.equal(latent[:, top : top + cells, left : left + cells].float(), one["latent"])
+            and torch.equal(
+                task.own.views[row].image()[:, 2 * top : 2 * top + HALF, 2 * left : 2 * left + HALF], one["image"]
+            )
+        }
+        assert found
+        places |= found
+    assert len(places) > 8
+
+
+def test_the_share_of_redrawn_ones_is_as_set_and_some_are_kept_back(tmp_path: Path) -> None:
+    task = decoder_task(tmp_path, redrawn=10, redrawn_share=0.5)
+    assert (len(task.redrawn), task.known) == (10, 5)
+    own = {task.own[row].float().sum().item() for row in range(len(task.own))}
+    task.cells = HALF  # whole latents
+    seen = [task.sample(0, Random(seed))["latent"].sum().item() for seed in range(400)]
+    redrawn = [one for one in seen if one not in own]
+    assert 0.4 < len(redrawn) / len(seen) < 0.6
+    assert set(redrawn) == {latent.float().sum().item() for latent in task.redrawn.latents[task.known :]}
+
+
+def test_a_run_that_was_interrupted_ends_as_one_that_was_not(tmp_path: Path) -> None:
+    config = loop_config(steps=6, workers=2)
+    run(decoder_task(tmp_path / "whole"), config, tmp_path / "whole")
+    run(decoder_task(tmp_path / "broken"), config, tmp_path / "broken", stop=3)
+    run(decoder_task(tmp_path / "broken"), config, tmp_path / "broken")
+    whole, broken = stored(tmp_path / "whole"), stored(tmp_path / "broken")
+    assert whole.keys() == broken.keys()
+    assert all(torch.equal(tensor, broken[name]) for name, tensor in whole.items())
+
+
+def test_figures_tell_own_and_redrawn_pictures_apart(tmp_path: Path) -> None:
+    task = decoder_task(tmp_path)
+    with torch.no_grad():
+        figures = task.evaluate()
+        assert figures.keys() == {"psnr_own", "psnr_redrawn"}
+        task.autoencoder.decoder.conv_out.weight.zero_()
+        task.autoencoder.decoder.conv_out.bias.fill_(1.0)  # white, as the held-out pictures are for the most part
+        assert task.evaluate()["psnr_own"] > figures["psnr_own"] + 1
+        sheet = task.sheet()
+    assert sheet is not None
+    assert sheet.size == (8 * SIDE, 2 * SIDE)
+    nothing = decoder_task(tmp_path / "none", redrawn=0)
+    with torch.no_grad():
+        assert nothing.evaluate().keys() == {"psnr_own"}
+        assert nothing.sheet() is None
+    assert nothing.sample(0, Random(0))["image"].shape == (3, HALF, HALF)
+
+
+def test_it_leaves_the_model_with_another_decoder(tmp_path: Path) -> None:
+    save_folder(tmp_path / "model", parts())
+    write_folder(tmp_path / "data", "none")
+    recipe = DecoderRecipe(decoder=DECODER, loss=LOSS, loop=loop_config(steps=3))
+    inputs = Inputs(
+        out=tmp_path / "run", claim=Claim(tmp_path / "run"), data=tmp_path / "data", model=str(tmp_path / "model")
+    )
+    for _ in run_stage("decoder", inputs, recipe):
+        pass
+    left = left_by("decoder", tmp_path / "run")
+    before, after = (safelight.load(folder).parts() for folder in (tmp_path / "model", left))
+    old, new = before.autoencoder.state_dict(), after.autoencoder.state_dict()
+    changed = {name.partition(".")[0] for name in old if not torch.equal(old[name], new[name])}
+    assert changed == {"decoder", "latent_in"}
+    for one, other in ((before.unet, after.unet), (before.reader[1], after.reader[1])):
+        assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+    assert safelight.load(left)("a red circle", num_inference_steps=2).images[0].size == (SIDE, SIDE)
+    save_folder(tmp_path / "model", after)
+    with pytest.raises(BadInput, match="started from the model"):
+        list(run_stage("decoder", inputs, replace(recipe, loop=loop_config(steps=4))))
+
+
+@pytest.mark.parametrize(("crop", "said"), [(HALF + 1, f"{HALF + 1}"), (2 * SIDE, f"{2 * SIDE}")])
+def test_a_crop_is_part_of_the_picture(tmp_path: Path, crop: int, said: str) -> None:
+    with pytest.raises(BadInput, match=rf"loss\.crop is {said}; it must be a multiple of 2, and at most .* {SIDE}"):
+        decoder_task(tmp_path, loss=ComparisonConfig(crop=crop))
+
+
+def test_settings_that_cannot_be() -> None:
+    with pytest.raises(BadInput, match=r"decoder\.noisiest is 50; it must be at least cleanest, 100"):
+        DecoderConfig(noisiest=50)
+    with pytest.raises(BadInput, match=r"decoder\.redrawn_share is 1\.5; it must be from 0 to 1"):
+        DecoderConfig(redrawn_share=1.5)
+    with pytest.raises(BadInput, match=r"decoder\.cleanest is 0; it must be from 1 to 999"):
+        DecoderConfig(cleanest=0)
