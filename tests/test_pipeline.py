@@ -82,6 +82,7 @@ def test_width_and_height(pipe: Pipeline) -> None:
         {"num_inference_steps": 4},
         {"guidance_scale": 3.0},
         {"guidance_rescale": 1.0},
+        {"guidance_end": 0.5},
         {"sampler": "euler"},
         {"grid": "exponential"},
     ],
@@ -90,6 +91,18 @@ def test_width_and_height(pipe: Pipeline) -> None:
 def test_every_argument_is_heard(change: dict[str, Any], pipe: Pipeline) -> None:
     before, after = last_latent(pipe), last_latent(pipe, **change)
     assert float((before - after).abs().max()) > 1e-4
+
+
+@pytest.mark.parametrize(("end", "steered"), [(1.0, 8), (0.5, 4), (0.3, 2), (0.0, 0)])
+@pytest.mark.parametrize("sampler", ["dpmpp_2m", "ddim", "euler_ancestral"])
+def test_so_many_of_the_first_steps_are_steered(
+    pipe: Pipeline, monkeypatch: pytest.MonkeyPatch, sampler: str, end: float, steered: int
+) -> None:
+    rows: list[int] = []
+    predict = pipe.predict
+    monkeypatch.setattr(pipe, "predict", lambda latent, *others: rows.append(len(latent)) or predict(latent, *others))
+    pipe(PROMPT, sampler=sampler, grid=None, num_inference_steps=8, guidance_end=end)
+    assert rows == [2] * steered + [1] * (8 - steered)
 
 
 def test_the_defaults_are_those_of_the_contract(pipe: Pipeline) -> None:

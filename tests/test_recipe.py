@@ -25,6 +25,7 @@ RECIPE = Recipe(
     num_inference_steps=12,
     guidance_scale=7.0,
     guidance_rescale=0.25,
+    guidance_end=0.5,
     sampler="euler_ancestral",
     grid="karras",
     seed=2**63 - 1,
@@ -89,7 +90,7 @@ def test_a_recipe_holds_every_argument_of_a_call() -> None:
     assert arguments <= {field.name for field in fields(Recipe)}
     defaults = {field.name: field.default for field in fields(Request)}
     for field in fields(Recipe):
-        if field.name in ("num_inference_steps", "guidance_scale", "guidance_rescale", "sampler", "grid"):
+        if field.name.startswith("guidance") or field.name in ("num_inference_steps", "sampler", "grid"):
             assert field.default == defaults[field.name]
 
 

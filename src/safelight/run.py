@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from PIL import Image
 
+from safelight.diffusion.guidance import Guidance
 from safelight.diffusion.plan import Plan
 from safelight.request import Request
 from safelight.source import Source
@@ -44,6 +45,16 @@ class Run:
     def total(self) -> int:
         """How many steps will be taken."""
         return len(self.plan.sigmas) - 1 - self.first_step
+
+    @property
+    def guidance(self) -> Guidance:
+        """How each step is steered; those behind `guidance_end` of the grid are not."""
+        request, levels = self.request, self.plan.sigmas[:-1]
+        steered = round(request.guidance_end * len(levels))
+        lowest = 0.0
+        if steered < len(levels):
+            lowest = float(self.plan.timestep_of(levels[steered - 1 : steered])) if steered else float("inf")
+        return Guidance(request.guidance_scale, request.guidance_rescale, lowest)
 
     @property
     def seeds(self) -> list[int]:

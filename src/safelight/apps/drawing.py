@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safelight.apps.inputs import LEFT_TO_THE_MODEL, add_sampling_arguments
 from safelight.apps.terminal import progress
 from safelight.request import Request
 
@@ -19,17 +20,12 @@ if TYPE_CHECKING:
     from safelight.pipeline import Pipeline
 
 AT_ONCE = 8  # pictures of one call
-# What the caller may say of the drawing -> its name in a request.
-ASKED = {"steps": "num_inference_steps", "guidance": "guidance_scale", "sampler": "sampler", "grid": "grid"}
 
 
 def add_drawing_arguments(command: argparse.ArgumentParser) -> None:
     """How the pictures are drawn."""
     command.add_argument("--seed", type=int, default=0, metavar="N", help="of the first picture (default: %(default)s)")
-    command.add_argument("--steps", type=int, metavar="N", help="of the sampler (default: 25, or the model's own)")
-    command.add_argument("--guidance", type=float, metavar="G", help="1 is none (default: 7.5, or the model's own)")
-    command.add_argument("--sampler", metavar="S", help="(default: dpmpp_2m, or the model's own)")
-    command.add_argument("--grid", metavar="K", help="noise levels visited (default: karras, or the model's own)")
+    add_sampling_arguments(command)
 
 
 def drawn_folder(pipeline: Pipeline, prompts: Sequence[Prompt], folder: Path, asked: argparse.Namespace) -> DrawnFolder:
@@ -44,7 +40,7 @@ def drawn_folder(pipeline: Pipeline, prompts: Sequence[Prompt], folder: Path, as
         "seed": asked.seed,
         **{
             word: getattr(asked, word) if getattr(asked, word) is not None else usual.get(name, getattr(Request, name))
-            for word, name in ASKED.items()
+            for word, name in LEFT_TO_THE_MODEL.items()
         },
         "dtype": pipeline.placement.dtype_name,
     }
@@ -74,7 +70,7 @@ def request_of(folder: DrawnFolder, numbers: Sequence[int]) -> Request:
     return Request(
         prompt=[folder.prompts[number].text for number in numbers],
         seed=folder.seed + numbers[0],
-        **{name: folder.settings[word] for word, name in ASKED.items()},
+        **{name: folder.settings[word] for word, name in LEFT_TO_THE_MODEL.items()},
     )
 
 

@@ -8,20 +8,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safelight.apps.inputs import add_adapter_arguments, add_adapters, add_input_arguments, check_given, read_boxes
+from safelight.apps.inputs import (
+    LEFT_TO_THE_MODEL,
+    add_adapter_arguments,
+    add_adapters,
+    add_input_arguments,
+    add_sampling_arguments,
+    check_given,
+    read_boxes,
+)
 from safelight.apps.terminal import add_json_argument, add_model_arguments, answer, pipeline_of, progress
 from safelight.request import Request
 
 if TYPE_CHECKING:
     from safelight.pipeline import Pipeline, Result
     from safelight.run import Run
-
-LEFT_TO_THE_MODEL = {
-    "num_inference_steps": "steps",
-    "sampler": "sampler",
-    "grid": "grid",
-    "guidance_scale": "guidance",
-}
 
 
 def add_to(commands: Any) -> None:
@@ -32,10 +33,7 @@ def add_to(commands: Any) -> None:
     add_model_arguments(command)
     command.add_argument("--negative", default="", metavar="T", help="what to stay away from")
     command.add_argument("--seed", type=int, metavar="N", help="of the first picture (default: drawn at random)")
-    command.add_argument("--steps", type=int, metavar="N", help="of the sampler (default: 25, or the model's own)")
-    command.add_argument("--guidance", type=float, metavar="G", help="1 is none (default: 7.5, or the model's own)")
-    command.add_argument("--sampler", metavar="S", help="(default: dpmpp_2m, or the model's own)")
-    command.add_argument("--grid", metavar="K", help="noise levels visited (default: karras, or the model's own)")
+    add_sampling_arguments(command)
     command.add_argument("--width", type=int, metavar="W", help="pixels, a multiple of 8")
     command.add_argument("--height", type=int, metavar="H", help="pixels, a multiple of 8")
     command.add_argument("--count", type=int, default=1, metavar="N", help="pictures (default: %(default)s)")
@@ -89,7 +87,7 @@ def draw(pipeline: Pipeline, prepared: Run) -> Result:
 
 def request_of(arguments: argparse.Namespace, usual: Mapping[str, Any] | None = None) -> Request:
     """What the words on the command line ask for; `usual` are the defaults that are the model's own."""
-    given = {name: getattr(arguments, word) for name, word in LEFT_TO_THE_MODEL.items()}
+    given = {name: getattr(arguments, word) for word, name in LEFT_TO_THE_MODEL.items()}
     settled = {**(usual or {}), **{name: value for name, value in given.items() if value is not None}}
     return Request(
         **settled,

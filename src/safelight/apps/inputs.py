@@ -1,4 +1,4 @@
-"""What only some models are shown, on the command line."""
+"""How a picture is drawn, on the command line: the sampler's part, what only some models are shown, adapters."""
 
 from __future__ import annotations
 
@@ -26,6 +26,27 @@ FLAGS = {
     "class_label": "--class",
     "boxes": "--boxes",
 }
+
+# A flag that is left to the model where the caller does not say -> its name in a request.
+LEFT_TO_THE_MODEL = {
+    "steps": "num_inference_steps",
+    "guidance": "guidance_scale",
+    "guidance_end": "guidance_end",
+    "sampler": "sampler",
+    "grid": "grid",
+}
+
+
+def add_sampling_arguments(command: argparse.ArgumentParser) -> None:
+    """How a latent is drawn from noise."""
+    for flag, kind, metavar, what in (
+        ("--steps", int, "N", "of the sampler (default: 25, or the model's own)"),
+        ("--guidance", float, "G", "1 is none (default: 7.5, or the model's own)"),
+        ("--guidance-end", float, "E", "share of the steps that have guidance (default: 1, or the model's own)"),
+        ("--sampler", str, "S", "(default: dpmpp_2m, or the model's own)"),
+        ("--grid", str, "K", "noise levels visited (default: karras, or the model's own)"),
+    ):
+        command.add_argument(flag, type=kind, metavar=metavar, help=what)
 
 
 def add_input_arguments(command: argparse.ArgumentParser) -> None:

@@ -1,15 +1,15 @@
 """Classifier-free guidance: push a prediction from what no prompt gives towards what the prompt gives.
 
-Ho & Salimans 2022, equation 6; its form for a prompt and a picture, Brooks et al. 2023, equation 3; and the rescaling
-of Lin et al. 2023, equations 15 and 16. All act on what the network predicts (epsilon or v), so a guided network is
-again a network.
+Ho & Salimans 2022, equation 6; its form for a prompt and a picture, Brooks et al. 2023, equation 3; the rescaling of
+Lin et al. 2023, equations 15 and 16; and guidance at the noisy levels alone, Kynkaanniemi et al. 2024, section 3. All
+act on what the network predicts (epsilon or v), so a guided network is again a network.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,6 +20,18 @@ from safelight.errors import BadInput
 
 # latent, timestep, conditioning -> prediction; the conditioning is a context (b, n, d) alone, or all that is shown
 ConditionedNetwork = Callable[[Tensor, Tensor, Any], Tensor]
+
+
+class Guidance(NamedTuple):
+    """How a network is steered.
+
+    scale: 1 is no guidance and costs one pass, 0 is the unconditional prediction. rescale: in [0, 1], the share of the
+    prediction that gets the spread of the conditional one. lowest: the timestep below which nothing is steered.
+    """
+
+    scale: float
+    rescale: float = 0.0
+    lowest: float = 0.0
 
 
 def conditioned(network: ConditionedNetwork, conditioning: Tensor | Conditioning) -> Network:
@@ -37,19 +49,22 @@ def guided(
     unconditional: Tensor | Conditioning,
     scale: float,
     rescale: float = 0.0,
+    lowest: float = 0.0,
 ) -> Network:
-    """`network` steered by `scale`: 1 is no guidance and costs one pass, 0 is the unconditional prediction.
+    """`network` steered away from what `unconditional` gives, as `Guidance` says.
 
-    conditioning, unconditional: contexts (b, n, d), or all that is shown. Otherwise both passes run in one batch of
-    2b, the unconditional first. `rescale` in [0, 1] gives that share of the prediction the spread of the conditional
-    one.
+    conditioning, unconditional: contexts (b, n, d), or all that is shown. Where it is steered, both passes run in one
+    batch of 2b, the unconditional first.
     """
     _check(scale, rescale)
     shown = stacked(unconditional, conditioning)
+    alone = conditioned(network, conditioning)
     if scale == 1:
-        return conditioned(network, conditioning)
+        return alone
 
     def predict(latent: Tensor, timestep: Tensor) -> Tensor:
+        if is_below(timestep, lowest):
+            return alone(latent, timestep)
         both = network(torch.cat([latent, latent]), torch.cat([timestep, timestep]), shown)
         without, along = both.chunk(2)
         return rescaled(without + scale * (along - without), along, rescale)
@@ -63,24 +78,32 @@ def guided_twice(
     picture_only: Conditioning,
     nothing: Conditioning,
     *,
-    scale: float,
     picture_scale: float,
+    scale: float,
     rescale: float = 0.0,
+    lowest: float = 0.0,
 ) -> Network:
-    """`network` steered towards a picture by `picture_scale`, and from there towards a prompt by `scale`.
+    """`network` steered towards a picture by `picture_scale`, and from there towards a prompt, as `Guidance` says.
 
-    full: both are shown. Three passes in one batch of 3b.
+    full: both are shown. Three passes in one batch of 3b where it is steered.
     """
     _check(scale, rescale)
     _check(picture_scale, rescale)
     shown = stacked(nothing, picture_only, full)
 
     def predict(latent: Tensor, timestep: Tensor) -> Tensor:
+        if is_below(timestep, lowest):
+            return network(latent, timestep, full)
         without, picture, both = network(torch.cat([latent] * 3), torch.cat([timestep] * 3), shown).chunk(3)
         prediction = without + picture_scale * (picture - without) + scale * (both - picture)
         return rescaled(prediction, both, rescale)
 
     return predict
+
+
+def is_below(timestep: Tensor, lowest: float) -> bool:
+    """Whether the pictures, all at one timestep (b,), are at a cleaner level than those that are steered."""
+    return lowest > 0 and float(timestep[0]) < lowest
 
 
 def _check(scale: float, rescale: float) -> None:

@@ -21,4 +21,4 @@ def from_depth(networks: Networks, run: Run, drawing: Drawing) -> Network:
     along, without = (
         Conditioning(context=context, beside=beside) for context in contexts(networks, run, drawing.prompt)
     )
-    return guided(networks.predict, along, without, run.request.guidance_scale, run.request.guidance_rescale)
+    return guided(networks.predict, along, without, *run.guidance)

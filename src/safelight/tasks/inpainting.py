@@ -32,7 +32,7 @@ def from_hole_and_text(networks: Networks, run: Run, drawing: Drawing) -> Networ
         shown = beside().expand(len(latent), -1, -1, -1)
         return networks.predict(latent, timestep, Conditioning(context=context, beside=shown))
 
-    return guided(predict, along, without, run.request.guidance_scale, run.request.guidance_rescale)
+    return guided(predict, along, without, *run.guidance)
 
 
 def from_hole(networks: Networks, run: Run, drawing: Drawing) -> Network:

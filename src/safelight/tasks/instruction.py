@@ -25,7 +25,6 @@ def from_instruction(networks: Networks, run: Run, drawing: Drawing) -> Network:
         Conditioning(context=along, beside=picture),
         Conditioning(context=without, beside=picture),
         Conditioning(context=without, beside=torch.zeros_like(picture)),
-        scale=request.guidance_scale,
         picture_scale=request.image_guidance_scale,
-        rescale=request.guidance_rescale,
+        **run.guidance._asdict(),
     )

@@ -36,7 +36,7 @@ def from_class(networks: Networks, run: Run, drawing: Drawing) -> Network:
     if table is None:
         return conditioned(networks.predict, Conditioning(label=labels[:1]))
     along, without = table(labels).split(1)
-    return guided(networks.predict, along, without, run.request.guidance_scale, run.request.guidance_rescale)
+    return guided(networks.predict, along, without, *run.guidance)
 
 
 def from_boxes(networks: Networks, run: Run, drawing: Drawing) -> Network:

@@ -8,6 +8,7 @@ from torch import Tensor
 from safelight.diffusion.conditioning import Conditioning
 from safelight.diffusion.denoiser import Network
 from safelight.diffusion.guidance import conditioned, guided
+from safelight.errors import BadInput
 from safelight.networks import Networks
 from safelight.run import Run
 from safelight.tasks.task import Drawing
@@ -17,9 +18,13 @@ def from_text(networks: Networks, run: Run, drawing: Drawing) -> Network:
     """The UNet steered from the negative prompt to the prompt; one distilled from a guided one is told the scale."""
     along, without = contexts(networks, run, drawing.prompt)
     if networks.unet.config.guidance_width:
+        if run.guidance.lowest:
+            raise BadInput(
+                f"guidance_end is {run.request.guidance_end}; this model was distilled with its guidance inside: 1."
+            )
         scale = torch.tensor([run.request.guidance_scale], device=along.device)
         return conditioned(networks.predict, Conditioning(context=along, guidance=scale))
-    return guided(networks.predict, along, without, run.request.guidance_scale, run.request.guidance_rescale)
+    return guided(networks.predict, along, without, *run.guidance)
 
 
 def contexts(networks: Networks, run: Run, prompt: str) -> tuple[Tensor, Tensor]:

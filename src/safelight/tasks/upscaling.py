@@ -32,7 +32,7 @@ def from_small_picture_and_text(networks: Networks, run: Run, drawing: Drawing) 
     along, without = (
         Conditioning(context=context, beside=noisy, label=label) for context in contexts(networks, run, drawing.prompt)
     )
-    return guided(networks.predict, along, without, run.request.guidance_scale, run.request.guidance_rescale)
+    return guided(networks.predict, along, without, *run.guidance)
 
 
 def from_small_picture(networks: Networks, run: Run, drawing: Drawing) -> Network:

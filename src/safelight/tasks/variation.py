@@ -26,8 +26,7 @@ def from_meaning(networks: Networks, run: Run, drawing: Drawing) -> Network:
         networks.predict,
         Conditioning(context=along, label=label),
         Conditioning(context=without, label=torch.zeros_like(label)),
-        run.request.guidance_scale,
-        run.request.guidance_rescale,
+        *run.guidance,
     )
 
 

@@ -39,7 +39,7 @@ __all__ = ["FEW_STEPS", "Parts", "open_folder", "save_folder"]
 
 FEW_STEPS = Path("fast") / "pytorch_lora_weights.safetensors"  # in a model's folder; diffusers passes it by
 USUAL = "usual.json"  # the arguments of a call that suit a model best; diffusers passes it by
-ARGUMENTS = ("num_inference_steps", "guidance_scale", "sampler", "grid")  # those that it may have
+ARGUMENTS = ("num_inference_steps", "guidance_scale", "guidance_end", "sampler", "grid")  # those that it may have
 Load = Callable[[Path, torch.dtype | None, str | None], Any]
 
 # The class that wrote a sub-folder -> what opens it.
