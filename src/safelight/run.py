@@ -49,12 +49,10 @@ class Run:
     @property
     def guidance(self) -> Guidance:
         """How each step is steered; those behind `guidance_end` of the grid are not."""
-        request, levels = self.request, self.plan.sigmas[:-1]
-        steered = round(request.guidance_end * len(levels))
-        lowest = 0.0
-        if steered < len(levels):
-            lowest = float(self.plan.timestep_of(levels[steered - 1 : steered])) if steered else float("inf")
-        return Guidance(request.guidance_scale, request.guidance_rescale, lowest)
+        request = self.request
+        return Guidance(
+            request.guidance_scale, request.guidance_rescale, self.plan.lowest_steered(request.guidance_end)
+        )
 
     @property
     def seeds(self) -> list[int]:

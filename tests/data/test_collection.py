@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from safelight.data.collection import Record, check_captions, open_collection, split_up
+from safelight.data.collection import Record, check_captions, open_collection, some_of, split_up
 from safelight.errors import BadInput
-from tests.data.shapes import draw, members, samples, write_folder, write_shard
+from tests.data.shapes import draw, members, records, samples, write_folder, write_shard
 
 
 def summary(records: list[Record]) -> dict[str, tuple[tuple[str, ...], str, bytes]]:
@@ -87,3 +87,11 @@ def test_a_missing_shard_of_several_is_named(tmp_path: Path) -> None:
     write_shard(tmp_path / "s-0.tar", members())
     with pytest.raises(BadInput, match=r"s-1\.tar' does not exist"):
         open_collection(tmp_path / "s-{0..2}.tar")
+
+
+def test_some_of_a_sorted_collection_are_of_all_its_kinds() -> None:
+    found = some_of(records(), 6)
+    assert len(found) == 6
+    assert len({record.captions[0].split()[1] for record in found}) > 2
+    assert [one.key for one in found] == [one.key for one in some_of(records(), 6)]
+    assert [one.key for one in some_of(records(), 99)] == [one.key for one in records()]

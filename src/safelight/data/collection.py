@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from random import Random
 
 from safelight.data.decoding import PICTURE_SUFFIXES
 from safelight.data.fingerprint import content_hash, fingerprint
@@ -22,6 +23,7 @@ __all__ = [
     "content_hash",
     "fingerprint",
     "open_collection",
+    "some_of",
     "split_up",
 ]
 
@@ -70,6 +72,14 @@ def split_up(records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
         splits = ", ".join(sorted({record.split for record in records})[:LISTED])
         raise BadInput(f"None of the {len(records)} samples is for training; their split is {splits}, not train.")
     return training, [record for record in records if record.split == "val"]
+
+
+def some_of(records: Sequence[Record], count: int) -> list[Record]:
+    """So many at most, always the same, drawn by lot: a collection is often sorted, and its first are of one kind."""
+    if len(records) <= count:
+        return list(records)
+    chosen = set(Random(0).sample(range(len(records)), count))
+    return [record for place, record in enumerate(records) if place in chosen]
 
 
 def check_captions(records: Sequence[Record]) -> None:

@@ -177,6 +177,14 @@ class Plan:
     timestep_of: TimestepOf
     start_scale: float
 
+    def lowest_steered(self, end: float) -> float:
+        """The timestep of the last step with guidance, where that share of the steps has it; 0 where all have."""
+        levels = self.sigmas[:-1]
+        steered = round(end * len(levels))
+        if steered == len(levels):
+            return 0.0
+        return float(self.timestep_of(levels[steered - 1])) if steered else float("inf")
+
 
 def plan(schedule: Schedule, sampler: str, grid: str | None, steps: int) -> Plan:
     """Lay out a run of `steps` steps of `sampler` on `grid`, or on the sampler's usual grid where that is None."""

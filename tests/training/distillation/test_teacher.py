@@ -12,7 +12,10 @@ from safelight.diffusion.guidance import guided
 from safelight.errors import BadInput
 from safelight.training.diffusion.learner import unet_prediction
 from safelight.training.distillation.student import student_of
+from safelight.training.distillation.task import lead
 from safelight.training.distillation.teacher import Teacher
+from safelight.training.distillation.ways import Terms
+from safelight.training.engine.settings import LoopConfig
 from safelight.unet import UNet
 from tests.training.distillation.tiny_students import teacher_parts
 from tests.training.tiny_tasks import UNET
@@ -36,6 +39,31 @@ def test_each_picture_is_guided_at_its_own_scale() -> None:
         )
         torch.testing.assert_close(found[one], expected(LATENT[one], TIMESTEP[one]), rtol=1e-3, atol=1e-4)
     assert (found[1:] - teacher.predict(LATENT, TIMESTEP, context, torch.ones(3))[1:]).abs().max() > 0.1
+
+
+@pytest.mark.parametrize(("end", "rows"), [(1.0, [6, 6, 6, 6]), (0.5, [6, 6, 3, 3]), (0.0, [3, 3, 3, 3])])
+def test_it_walks_with_guidance_as_far_as_it_should(
+    monkeypatch: pytest.MonkeyPatch, end: float, rows: list[int]
+) -> None:
+    made = teacher_parts()
+    teacher = Teacher(made)
+    seen: list[int] = []
+    forward = made.unet.forward
+    monkeypatch.setattr(made.unet, "forward", lambda x, *others: seen.append(len(x)) or forward(x, *others))
+    terms = Terms(teacher="t", steps=4, guidance=(3.0, 3.0), guidance_end=end, shape=(4, 8, 8), seed=0)
+    way = lead(teacher, LoopConfig(precision="fp32"), terms, CAPTIONS, LATENT, SCALES)
+    assert seen == rows
+    assert way.places.shape == (3, 4, 4, 8, 8)
+
+
+def test_without_guidance_it_predicts_what_a_scale_of_one_gives() -> None:
+    teacher = Teacher(teacher_parts())
+    context = teacher.read(CAPTIONS)
+    told = teacher.predict(LATENT, TIMESTEP, context, torch.ones(3))
+    torch.testing.assert_close(teacher.alone(LATENT, TIMESTEP, context), told, rtol=1e-4, atol=1e-5)
+    student = Teacher(student_of(teacher.parts, 16, "lcm"))
+    told = student.predict(LATENT, TIMESTEP, context, torch.ones(3))
+    assert torch.equal(student.alone(LATENT, TIMESTEP, context), told)
 
 
 def test_the_teacher_does_not_learn() -> None:

@@ -20,7 +20,14 @@ from safelight.training.distillation.ways import Terms, walked
 from tests.data.shapes import records
 
 CAPTIONS = [f"thing {number}" for number in range(20)]
-TERMS: dict[str, Any] = {"teacher": "t", "steps": 3, "guidance": (2.0, 4.0), "shape": (2, 4, 4), "seed": 0}
+TERMS: dict[str, Any] = {
+    "teacher": "t",
+    "steps": 3,
+    "guidance": (2.0, 4.0),
+    "guidance_end": 1.0,
+    "shape": (2, 4, 4),
+    "seed": 0,
+}
 
 
 class Leader:
@@ -68,7 +75,9 @@ def test_ways_are_walked_once_and_a_file_that_is_lost_or_damaged_again(tmp_path:
     assert all(torch.equal(before[name], after[name]) for name in kept)
 
 
-@pytest.mark.parametrize("change", [{"teacher": "u"}, {"steps": 4}, {"guidance": (2.0, 5.0)}, {"seed": 1}])
+@pytest.mark.parametrize(
+    "change", [{"teacher": "u"}, {"steps": 4}, {"guidance": (2.0, 5.0)}, {"guidance_end": 0.5}, {"seed": 1}]
+)
 def test_ways_on_other_terms_are_walked_anew(change: dict[str, Any], tmp_path: Path) -> None:
     walked(Leader(), CAPTIONS, Terms(**TERMS), tmp_path)
     again = Leader()
@@ -90,13 +99,25 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         walked(Leader(), CAPTIONS, Terms(**TERMS), tmp_path / "file" / "ways")
 
 
+def test_few_captions_are_of_all_kinds_of_a_sorted_collection() -> None:
+    """Sixteen records by colour; the first four of one order would all be red."""
+    settings = DiffusionDataConfig(caption_dropout=0.0)
+    found = [captions_of(records(), settings, 8, seed) for seed in range(4)]
+    assert len({tuple(captions) for captions in found}) == 4
+    for captions in found:
+        assert len(set(captions)) == 8
+        assert len({caption.split()[1] for caption in captions}) > 2
+    assert captions_of(records(), settings, 4, 0) == found[0][:4]
+
+
 def test_captions_come_of_every_picture_in_turn_with_its_backgrounds() -> None:
     settings = DiffusionDataConfig(colours=("white", "blue"), white_share=0.5, caption_dropout=0.0)
     found = captions_of(records("none")[:3], settings, 60, seed=0)
     assert found == captions_of(records("none")[:3], settings, 60, seed=0)
     assert found != captions_of(records("none")[:3], settings, 60, seed=1)
     plain = [caption.removesuffix(" on a blue background") for caption in found]
-    assert plain == ["a red circle", "a red square", "a red bar"] * 20
+    assert sorted(plain[:3]) == ["a red bar", "a red circle", "a red square"]
+    assert plain == plain[:3] * 20
     assert 8 < sum(caption.endswith("blue background") for caption in found) < 24
     unreadable = Record("bad", ("a thing",), {}, bytes)
     assert captions_of([unreadable], settings, 2, seed=0) == ["a thing"] * 2

@@ -19,7 +19,7 @@ from torch.nn import functional
 from safelight.configs import ImageEncoderConfig, TextEncoderConfig
 from safelight.data.backdrop import COLOURS, is_cut_out, on_colour, with_background
 from safelight.data.captions import CaptionSettings, choose, names_a_side
-from safelight.data.collection import Record, check_captions, fingerprint, split_up
+from safelight.data.collection import Record, check_captions, fingerprint, some_of, split_up
 from safelight.images import to_tensor
 from safelight.text import Tokenizer
 from safelight.training.clip.chunks import in_chunks
@@ -106,7 +106,7 @@ class ClipTask:
         self.size = len(training)
         self.fingerprint = fingerprint(training)
         self.pictures = PictureCache(training, image.size)
-        self.held_out = PictureCache(held_out[:HELD_OUT], image.size)
+        self.held_out = PictureCache(some_of(held_out, HELD_OUT), image.size)
         self.names = {name: values for name in data.zero_shot if len(values := values_of(records, name)) > 1}
 
     def sample(self, index: int, random: Random) -> dict[str, Any]:

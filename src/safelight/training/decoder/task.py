@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from safelight.autoencoder import Autoencoder
-from safelight.data.collection import check_captions, fingerprint, split_up
+from safelight.data.collection import check_captions, fingerprint, some_of, split_up
 from safelight.data.record import Record
 from safelight.data.styles import styles_of
 from safelight.errors import BadInput
@@ -70,7 +70,7 @@ class DecoderTask:
         named = [styles.captioned(record) for record in training]
         self.own = latent_set(named, self.autoencoder, framing, folder / "latents-train.safetensors")
         self.unseen = (
-            latent_set(held_out[:HELD_OUT], self.autoencoder, framing, folder / "latents-val.safetensors")
+            latent_set(some_of(held_out, HELD_OUT), self.autoencoder, framing, folder / "latents-val.safetensors")
             if held_out
             else None
         )

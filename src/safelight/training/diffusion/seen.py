@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from safelight.data.collection import some_of
 from safelight.data.record import Record
 from safelight.data.scenes import SIZES
 from safelight.data.styles import styles_of
@@ -43,7 +44,7 @@ class Seen:
         self.latents = latent_set(named, autoencoder, framing, cache / "latents-train.safetensors")
         self.unseen: LatentSet | None = None
         if held_out:
-            named = [styles.captioned(record) for record in held_out[:HELD_OUT]]
+            named = [styles.captioned(record) for record in some_of(held_out, HELD_OUT)]
             self.unseen = latent_set(named, autoencoder, framing, cache / "latents-val.safetensors")
         readable = [self.latents.views[rows[0]].record for rows in self.latents.rows]
         self.order = styles.order(readable, data.usual_times)

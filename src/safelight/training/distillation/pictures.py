@@ -39,12 +39,16 @@ class Pictures:
 
 
 def captions_of(records: Sequence[Record], settings: DiffusionDataConfig, count: int, seed: int) -> list[str]:
-    """As many captions, one of each record in turn, chosen as for training; caption n follows from seed and n alone.
+    """As many captions, one of each record in turn, chosen as for training.
+
+    The records are in an order drawn from the seed: a collection is often sorted, and few captions should be of all its
+    kinds. Caption n follows from seed and n alone.
 
     The pictures are looked at only to see which ones can lie over backgrounds, and in scenes.
     """
     styles, shown = styles_of(records, settings.styles), ShownText(settings)
-    order = [records[place] for place in styles.order(records, settings.usual_times)[:count]]
+    places = styles.order(records, settings.usual_times)
+    order = [records[place] for place in Random(seed).sample(places, len(places))[:count]]
     alone = {record.key: shows_cut_out(record) for record in order}
     alike: dict[Any, list[Record]] = defaultdict(list)  # what can stand beside a thing of that style
     for record in {record.key: record for record in order if alone[record.key]}.values():

@@ -14,6 +14,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from safelight.data.collection import Record, check_captions, split_up
+from safelight.diffusion.guidance import is_below
+from safelight.diffusion.plan import plan
 from safelight.diffusion.schedule import Schedule
 from safelight.errors import BadInput
 from safelight.images import grid
@@ -27,9 +29,11 @@ from safelight.training.distillation.lessons import LESSONS, Lesson
 from safelight.training.distillation.pictures import Pictures, captions_of
 from safelight.training.distillation.student import BesideTeacher, OwnUNet, Student
 from safelight.training.distillation.teacher import Teacher
-from safelight.training.distillation.walk import Walk, walk
+from safelight.training.distillation.walk import GRID, SAMPLER, Walk, walk
 from safelight.training.distillation.ways import Terms, Ways, walked
+from safelight.training.engine.loop import autocast
 from safelight.training.engine.noise import SampleNoise
+from safelight.training.engine.settings import LoopConfig
 from safelight.training.prepared import AT_ONCE
 from safelight.training.recipe import DistillRecipe
 from safelight.weights import Parts
@@ -159,11 +163,12 @@ def distillation_task(parts: Parts, recipe: DistillRecipe, records: list[Record]
             teacher=fingerprint(parts),
             steps=settings.grid,
             guidance=(settings.lowest_guidance, settings.highest_guidance),
+            guidance_end=settings.guidance_end,
             shape=(parts.autoencoder.config.latent_channels, side, side),
             seed=seed,
         )
         captions = captions_of(training, recipe.data, count, seed)
-        return walked(lambda *start: lead(teacher, settings.grid, *start), captions, terms, place)
+        return walked(lambda *start: lead(teacher, recipe.loop, terms, *start), captions, terms, place)
 
     samples: Samples
     if settings.method == "trajectories":
@@ -175,13 +180,22 @@ def distillation_task(parts: Parts, recipe: DistillRecipe, records: list[Record]
     return DistillationTask(teacher, lesson, samples, truth, recipe)
 
 
-def lead(teacher: Teacher, steps: int, captions: Sequence[str], start: Tensor, guidance: Tensor) -> Walk:
-    """The teacher's way in as many steps from noise (b, c, h, w), at scales (b,), to what the captions say."""
+def lead(
+    teacher: Teacher, loop: LoopConfig, terms: Terms, captions: Sequence[str], start: Tensor, guidance: Tensor
+) -> Walk:
+    """The teacher's way on those terms from noise (b, c, h, w), at scales (b,), to what the captions say.
+
+    loop: in whose precision it walks.
+    """
+    schedule = Schedule(teacher.parts.schedule)
+    lowest = plan(schedule, SAMPLER, GRID, terms.steps).lowest_steered(terms.guidance_end)
     device = next(teacher.parts.unet.parameters()).device
     context, scale = teacher.read(captions).to(device), guidance.to(device)
 
     def predict(latent: Tensor, timestep: Tensor) -> Tensor:
-        with torch.autocast(device.type, dtype=torch.bfloat16):
+        with autocast(loop):
+            if is_below(timestep, lowest):
+                return teacher.alone(latent, timestep, context)
             return teacher.predict(latent, timestep, context, scale)
 
-    return walk(predict, Schedule(teacher.parts.schedule), start.to(device), steps)
+    return walk(predict, schedule, start.to(device), terms.steps)

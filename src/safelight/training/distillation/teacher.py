@@ -34,6 +34,13 @@ class Teacher:
             return self._texts(captions)
 
     @torch.no_grad()
+    def alone(self, latent: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
+        """What it predicts without guidance: (b, c, h, w), (b,), (b, n, d) -> (b, c, h, w)."""
+        if self.parts.unet.config.guidance_width:
+            return self.predict(latent, timestep, context, torch.ones_like(timestep))
+        return unet_prediction(self.parts, latent, timestep, Conditioning(context=context)).float()
+
+    @torch.no_grad()
     def predict(self, latent: Tensor, timestep: Tensor, context: Tensor, guidance: Tensor) -> Tensor:
         """What it predicts with its guidance at those scales: (b, c, h, w), (b,), (b, n, d), (b,) -> (b, c, h, w).
 
