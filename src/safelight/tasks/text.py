@@ -20,7 +20,8 @@ def from_text(networks: Networks, run: Run, drawing: Drawing) -> Network:
     if networks.unet.config.guidance_width:
         if run.guidance.lowest:
             raise BadInput(
-                f"guidance_end is {run.request.guidance_end}; this model was distilled with its guidance inside: 1."
+                f"guidance_end is {run.request.guidance_end}; this model was distilled with its guidance inside, "
+                "so it must be 1."
             )
         scale = torch.tensor([run.request.guidance_scale], device=along.device)
         return conditioned(networks.predict, Conditioning(context=along, guidance=scale))

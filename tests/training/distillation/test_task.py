@@ -114,7 +114,10 @@ def test_the_stage_opens_a_model_and_leaves_one_with_its_card(tmp_path: Path) ->
     )
     settings = replace(recipe("trajectories"), loop=loop_config(steps=1))
     assert [progress.step for progress in run_stage("distill", inputs, settings)] == [1]
-    assert safelight.load(tmp_path / "run/model", device="cpu").usual["sampler"] == "lcm"
+    student = safelight.load(tmp_path / "run/model", device="cpu")
+    assert student.usual["sampler"] == "lcm"
+    with pytest.raises(BadInput, match=r"guidance_end is 0\.5; this model was distilled with its guidance inside"):
+        student("a red circle", guidance_end=0.5)
     assert (tmp_path / "run/model/README.md").is_file()
 
 
