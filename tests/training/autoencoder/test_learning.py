@@ -75,13 +75,19 @@ def test_every_factor_learns_and_is_left_to_be_opened(levels: int, codes: int, t
     assert not still
 
 
+def learnt_against(of: AutoencoderTask) -> dict[str, torch.Tensor]:
+    """The discriminator's weights."""
+    assert of.comparison.discriminator is not None
+    return dict(of.comparison.discriminator.named_parameters())
+
+
 @pytest.mark.parametrize(("accumulate", "workers"), [(1, 0), (3, 2)])
 def test_the_discriminator_begins_at_its_step(accumulate: int, workers: int, tmp_path: Path) -> None:
     changes = {"steps": 4, "batch_size": 2, "accumulate": accumulate, "workers": workers}
     alone, against = task(), task(discriminator=replace(AGAINST, start=2))
-    at_first = {name: value.clone() for name, value in against.discriminator.named_parameters()}
+    at_first = {name: value.clone() for name, value in learnt_against(against).items()}
     run(against, loop_config(**{**changes, "steps": 2, "decay": "constant"}), tmp_path / "first")
-    assert all(torch.equal(value, at_first[name]) for name, value in against.discriminator.named_parameters())
+    assert all(torch.equal(value, at_first[name]) for name, value in learnt_against(against).items())
     run(alone, loop_config(**{**changes, "steps": 2, "decay": "constant"}), tmp_path / "alone")
     ours, theirs = (lines(tmp_path / name) for name in ("first", "alone"))
     assert ours == theirs
@@ -89,7 +95,7 @@ def test_the_discriminator_begins_at_its_step(accumulate: int, workers: int, tmp
     against = task(discriminator=replace(AGAINST, start=2))
     run(against, loop_config(**changes), tmp_path / "whole")
     assert ["training/discriminator" in line for line in lines(tmp_path / "whole")] == [False, False, True, True]
-    assert not any(torch.equal(value, at_first[name]) for name, value in against.discriminator.named_parameters())
+    assert not any(torch.equal(value, at_first[name]) for name, value in learnt_against(against).items())
 
 
 @pytest.mark.parametrize("codes", [0, 16], ids=["kl", "vq"])
