@@ -2,7 +2,7 @@
 
 The prompts are drawn at random from a file with one on each line, such as the bundled model's own vocabulary:
 
-    python benchmarks/sheet.py --prompts src/safelight/bundled/vocabulary.txt --count 40 --out sheet.png
+    python benchmarks/sheet.py --prompts docs/bundled-vocabulary.txt --count 40 --out sheet.png
 """
 
 from __future__ import annotations

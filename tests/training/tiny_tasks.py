@@ -143,3 +143,13 @@ def run(task: Any, config: LoopConfig, folder: Path, stop: int = 10**9) -> list[
 def stored(folder: Path) -> dict[str, Tensor]:
     """All tensors of a run's newest checkpoint."""
     return load_checkpoint(checkpoints(folder / "checkpoints")[-1])[0]
+
+
+def check_resumes(task_in: Callable[[Path], Any], config: LoopConfig, folder: Path, stop: int) -> None:
+    """A run that was interrupted after step `stop` ends as one that was not."""
+    run(task_in(folder / "whole"), config, folder / "whole")
+    run(task_in(folder / "broken"), config, folder / "broken", stop=stop)
+    run(task_in(folder / "broken"), config, folder / "broken")
+    whole, broken = stored(folder / "whole"), stored(folder / "broken")
+    assert whole.keys() == broken.keys()
+    assert all(torch.equal(tensor, broken[name]) for name, tensor in whole.items())

@@ -22,6 +22,7 @@ __all__ = [
     "check_captions",
     "content_hash",
     "fingerprint",
+    "is_one_of",
     "open_collection",
     "some_of",
     "split_up",
@@ -47,7 +48,7 @@ def open_collection(path: Path, where: Mapping[str, Sequence[str]] | None = None
         raise BadInput(f"{str(path)!r} holds no pictures; {', '.join(PICTURE_SUFFIXES)} files or .tar shards are read.")
     for field, allowed in (where or {}).items():
         values = sorted({str(record.fields.get(field)) for record in records})
-        records = [record for record in records if str(record.fields.get(field)) in allowed]
+        records = [record for record in records if is_one_of(record, {field: allowed})]
         if not records:
             known = ", ".join(values[:LISTED]) + (", ..." if len(values) > LISTED else "")
             raise BadInput(f"No sample in {str(path)!r} has {field} in {list(allowed)}; its values there are: {known}.")
@@ -63,6 +64,11 @@ def _read(path: Path) -> list[Record]:
     if path.suffix.lower() in TABLE_SUFFIXES:
         return list(read_table(path).values())
     return read_shard(path)
+
+
+def is_one_of(record: Record, where: Mapping[str, Sequence[str]]) -> bool:
+    """Whether each of the named fields of a record holds one of the values that it may have."""
+    return all(str(record.fields.get(field)) in allowed for field, allowed in where.items())
 
 
 def split_up(records: Sequence[Record]) -> tuple[list[Record], list[Record]]:

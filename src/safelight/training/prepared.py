@@ -29,16 +29,11 @@ def prepare(
         raise BadInput(f"{str(folder)!r} cannot be made a folder: {error.strerror}.") from error
     files = []
     for number in tqdm(range(-(-count // AT_ONCE)), desc=what, unit="file", disable=None):
-        files.append(file_of(folder, number))
+        files.append(folder / f"{number:05d}.safetensors")
         if _fingerprint(files[-1]) != fingerprint:
             places = range(number * AT_ONCE, min(count, (number + 1) * AT_ONCE))
             write_tensors(files[-1], make(places), {"fingerprint": fingerprint})
     return files
-
-
-def file_of(folder: Path, number: int) -> Path:
-    """The file of that number, from 0."""
-    return folder / f"{number:05d}.safetensors"
 
 
 def _fingerprint(file: Path) -> str | None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import safelight
+from safelight.data.record import Record
 from safelight.errors import BadInput
 from safelight.training.autoencoder.settings import ComparisonConfig, DiscriminatorConfig
 from safelight.training.decoder.settings import DecoderConfig
@@ -22,20 +23,22 @@ from safelight.training.finetuning.start import Start
 from safelight.training.recipe import DecoderRecipe
 from safelight.training.running import left_by, run_stage
 from safelight.training.stages import Inputs
-from safelight.weights import Parts, save_folder
+from safelight.weights import save_folder
 from tests.data.shapes import SIDE, records, write_folder
 from tests.training.overfitting import losses_of_one_batch
-from tests.training.tiny_tasks import loop_config, parts, run, stored
+from tests.training.tiny_tasks import check_resumes, loop_config, parts
 
 DECODER = DecoderConfig(redrawn=20, steps=2)
 HALF = SIDE // 2
 LOSS = ComparisonConfig(crop=HALF)
 
 
-def decoder_task(folder: Path, of: Parts | None = None, loss: ComparisonConfig = LOSS, **settings: Any) -> DecoderTask:
-    start = Start(parts=of or parts(), name="tiny", fingerprint="its")
+def decoder_task(
+    folder: Path, found: list[Record] | None = None, loss: ComparisonConfig = LOSS, **settings: Any
+) -> DecoderTask:
+    start = Start(parts=parts(), name="tiny", fingerprint="its")
     data = DiffusionDataConfig(colours=("white", "blue"))
-    return DecoderTask(start, replace(DECODER, **settings), loss, data, records("none"), folder)
+    return DecoderTask(start, replace(DECODER, **settings), loss, data, found or records("none"), folder)
 
 
 @pytest.mark.parametrize("discriminator", [DiscriminatorConfig(), DiscriminatorConfig(weight=0.1, levels=1, width=8)])
@@ -89,13 +92,7 @@ def test_the_share_of_redrawn_ones_is_as_set_and_some_are_kept_back(tmp_path: Pa
 
 
 def test_a_run_that_was_interrupted_ends_as_one_that_was_not(tmp_path: Path) -> None:
-    config = loop_config(steps=6, workers=2)
-    run(decoder_task(tmp_path / "whole"), config, tmp_path / "whole")
-    run(decoder_task(tmp_path / "broken"), config, tmp_path / "broken", stop=3)
-    run(decoder_task(tmp_path / "broken"), config, tmp_path / "broken")
-    whole, broken = stored(tmp_path / "whole"), stored(tmp_path / "broken")
-    assert whole.keys() == broken.keys()
-    assert all(torch.equal(tensor, broken[name]) for name, tensor in whole.items())
+    check_resumes(decoder_task, loop_config(steps=6, workers=2), tmp_path, stop=3)
 
 
 def test_figures_tell_own_and_redrawn_pictures_apart(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from safelight.training.sketch.task import SketchTask
 from safelight.weights import save_autoencoder
 from tests.data.shapes import SIDE, records
 from tests.training.overfitting import losses_of_one_batch
-from tests.training.tiny_tasks import AUTOENCODER, IMAGE, TEXT, UNET, loop_config, run, stored, tokenizer
+from tests.training.tiny_tasks import AUTOENCODER, IMAGE, TEXT, UNET, check_resumes, loop_config, tokenizer
 
 CELLS = 2  # four of the twelve places
 
@@ -58,13 +58,7 @@ def test_each_of_the_last_places_foretells_its_own_square(tmp_path: Path) -> Non
 
 
 def test_a_run_that_was_interrupted_ends_as_one_that_was_not(tmp_path: Path) -> None:
-    config = loop_config(steps=6, workers=2)
-    run(sketch_task(tmp_path / "whole"), config, tmp_path / "whole")
-    run(sketch_task(tmp_path / "broken"), config, tmp_path / "broken", stop=3)
-    run(sketch_task(tmp_path / "broken"), config, tmp_path / "broken")
-    whole, broken = stored(tmp_path / "whole"), stored(tmp_path / "broken")
-    assert whole.keys() == broken.keys()
-    assert all(torch.equal(tensor, broken[name]) for name, tensor in whole.items())
+    check_resumes(sketch_task, loop_config(steps=6, workers=2), tmp_path, stop=3)
 
 
 def test_diffusion_reads_what_it_leaves(tmp_path: Path) -> None:
@@ -97,12 +91,7 @@ def test_a_text_encoder_that_knows_pictures_keeps_its_map(tmp_path: Path) -> Non
     assert losses[-1] < losses[0] / 2
     assert torch.equal(task.sketcher.head.weight, before)
     assert not any(name.startswith("head") for name, _ in task.sketcher.named_parameters())
-    run(sketch_task(tmp_path / "whole", known=True), loop_config(steps=6), tmp_path / "whole")
-    run(sketch_task(tmp_path / "broken", known=True), loop_config(steps=6), tmp_path / "broken", stop=3)
-    run(sketch_task(tmp_path / "broken", known=True), loop_config(steps=6), tmp_path / "broken")
-    whole, broken = stored(tmp_path / "whole"), stored(tmp_path / "broken")
-    assert whole.keys() == broken.keys()
-    assert all(torch.equal(tensor, broken[name]) for name, tensor in whole.items())
+    check_resumes(partial(sketch_task, known=True), loop_config(steps=6), tmp_path, stop=3)
 
 
 def test_figures_and_sheet_are_of_the_sketches(tmp_path: Path) -> None:

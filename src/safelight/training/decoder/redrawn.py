@@ -7,7 +7,6 @@ that are a little off, edges that are a little soft; here with the picture that 
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ from safelight.diffusion.conditioning import Conditioning
 from safelight.diffusion.denoiser import as_denoiser
 from safelight.diffusion.samplers import SAMPLERS
 from safelight.diffusion.schedule import Schedule
-from safelight.opening import fingerprint
+from safelight.errors import BadInput
 from safelight.training.decoder.settings import DecoderConfig
 from safelight.training.diffusion.latents import LatentSet
 from safelight.training.diffusion.learner import unet_prediction
@@ -45,21 +44,31 @@ class Redrawn:
 
 
 def redrawn(
-    parts: Parts, own: LatentSet, among: Sequence[int], white_share: float, settings: DecoderConfig, folder: Path
+    parts: Parts,
+    own: LatentSet,
+    among: Sequence[int],
+    white_share: float,
+    settings: DecoderConfig,
+    fingerprint: str,
+    folder: Path,
 ) -> Redrawn:
     """So many redrawn latents of the records at the places `among`, in turn, kept in the `folder`.
 
-    Which view of a record, by which of its captions and from how much noise follows from the number alone. Raises
-    BadInput where the disk refuses.
+    Which view of a record, by which of its captions and from how much noise follows from the number alone.
+    fingerprint: a hash of the model. Raises BadInput where there is nothing to redraw, or the disk refuses.
     """
-    count = settings.redrawn if among else 0
+    count = settings.redrawn
+    if count and not among:
+        raise BadInput(f"decoder.redrawn_where is {dict(settings.redrawn_where)}; none of the training pictures is so.")
     order = Random(0).sample(among, len(among))
     randoms = [Random(f"redrawn/{number}") for number in range(count)]
     rows = [own.choose(order[number % len(order)], white_share, randoms[number]) for number in range(count)]
     captions = [random.choice(own.views[row].captions) for random, row in zip(randoms, rows, strict=True)]
-    told = json.dumps(
-        [fingerprint(parts), dataclasses.asdict(settings), captions, [own.views[row].colour for row in rows]]
+    made_of = hashlib.sha256(
+        json.dumps([fingerprint, settings.cleanest, settings.noisiest, settings.steps, captions]).encode()
     )
+    for row in rows:
+        made_of.update(own[row].float().numpy().tobytes())
     read = TextCache(*parts.reader)
 
     def draw(places: range) -> dict[str, Tensor]:
@@ -69,7 +78,7 @@ def redrawn(
         context = read([captions[place] for place in places])
         return {"latents": redraw(parts, latent, noise, context, timestep, settings.steps).to(torch.bfloat16)}
 
-    files = prepare(folder, count, hashlib.sha256(told.encode()).hexdigest(), draw, "redrawn")
+    files = prepare(folder, count, made_of.hexdigest(), draw, "redrawn")
     return Redrawn(rows, [latent for file in files for latent in load_file(file)["latents"]])
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from safelight.autoencoder import Autoencoder
-from safelight.data.collection import check_captions, fingerprint, some_of, split_up
+from safelight.data.collection import check_captions, fingerprint, is_one_of, some_of, split_up
 from safelight.data.record import Record
 from safelight.data.styles import styles_of
 from safelight.errors import BadInput
@@ -75,9 +75,13 @@ class DecoderTask:
             else None
         )
         among = [
-            place for place, rows in enumerate(self.own.rows) if is_among(self.own.views[rows[0]].record, settings)
+            place
+            for place, rows in enumerate(self.own.rows)
+            if is_one_of(self.own.views[rows[0]].record, settings.redrawn_where)
         ]
-        self.redrawn = redrawn(start.parts, self.own, among, data.white_share, settings, folder / "redrawn")
+        self.redrawn = redrawn(
+            start.parts, self.own, among, data.white_share, settings, start.fingerprint, folder / "redrawn"
+        )
         self.known = min(HELD_OUT, len(self.redrawn) // 2)  # redrawn ones that are not learnt from
         self.size = len(self.own.rows)
         self.comparison = Comparison(loss)
@@ -145,11 +149,6 @@ class DecoderTask:
             (self.redrawn.latents[number], self.own.views[self.redrawn.rows[number]].image())
             for number in range(self.known)
         ]
-
-
-def is_among(record: Record, settings: DecoderConfig) -> bool:
-    """Whether a record is one of those that are redrawn."""
-    return all(str(record.fields.get(field)) in allowed for field, allowed in settings.redrawn_where.items())
 
 
 def check_crop(crop: int, factor: int, side: int) -> None:
