@@ -78,6 +78,15 @@ def test_convolutions_are_stored_channels_last_once_they_run() -> None:
     assert network[0].weight is weight
 
 
+def test_a_network_made_in_inference_mode_runs_there() -> None:
+    with torch.inference_mode():
+        network, image = nn.Conv2d(4, 8, 3), torch.randn(1, 4, 6, 6)
+        expected = network(image)
+        assert torch.allclose(use_fast_layout(network)(image), expected, atol=1e-6)
+        assert network.weight.is_contiguous(memory_format=torch.channels_last)
+        assert torch.allclose(network(image), expected, atol=1e-6)
+
+
 def test_the_network_is_given_back_as_it_was() -> None:
     network = nn.Linear(2, 2).half()
 

@@ -91,9 +91,9 @@ class _LayOutOnce:
     handle: RemovableHandle
 
     def __call__(self, module: nn.Module, _: object) -> None:
-        with torch.inference_mode(False):  # as in `_convert`
-            for weight in module.parameters(recurse=False):
-                if weight.dim() == 4:
+        for weight in module.parameters(recurse=False):
+            if weight.dim() == 4:
+                with torch.inference_mode(weight.is_inference()):  # its new data must be of its own kind
                     weight.data = weight.data.contiguous(memory_format=torch.channels_last)
         self.handle.remove()
 

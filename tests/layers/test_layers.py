@@ -11,7 +11,7 @@ from weights.references import noise, relative_error
 from safelight.layers.attention import Attention, SpatialSelfAttention, attend
 from safelight.layers.embeddings import guidance_embedding, sinusoidal_embedding
 from safelight.layers.normalisation import GroupNorm
-from safelight.layers.resampling import Downsample, DownsampleBottomRight, Upsample
+from safelight.layers.resampling import Downsample, DownsampleBottomRight, Upsample, UpsampleTwice
 from safelight.layers.residual import ResidualBlock, ResidualDownsample, ResidualUpsample
 
 
@@ -72,6 +72,21 @@ def test_sizes_are_halved_and_come_back(size: tuple[int, int]) -> None:
     assert small.shape[-2:] == (math.ceil(size[0] / 2), math.ceil(size[1] / 2))
     assert Upsample(4)(small, size).shape == x.shape
     assert DownsampleBottomRight(4)(x).shape[-2:] == (size[0] // 2, size[1] // 2)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5), (4, 3)], ids=["fewer positions than channels", "one row", "more"])
+def test_doubling_in_one_step_is_doubling_and_convolving(size: tuple[int, int]) -> None:
+    """Pictures and gradients, borders included; both ways of computing it, by the number of positions."""
+    one_step, two_steps = UpsampleTwice(4), Upsample(4)
+    two_steps.load_state_dict(one_step.state_dict())
+    found = []
+    for layer, given in ((one_step, ()), (two_steps, ((2 * size[0], 2 * size[1]),))):
+        x = noise(2, 4, *size).requires_grad_()
+        y = layer(x, *given)
+        y.square().sum().backward()
+        found.append([y, x.grad, layer.conv.weight.grad, layer.conv.bias.grad])
+    assert found[0][0].shape == (2, 4, 2 * size[0], 2 * size[1])
+    assert all(relative_error(a, b) < 1e-5 for a, b in zip(*found, strict=True))
 
 
 def test_attention_trains_by_the_plain_formula_as_by_the_fused_kernel(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from torch.nn import functional
 from safelight.autoencoder.encoder import NORM_EPSILON, Middle, attention_or_nothing, residual_blocks
 from safelight.configs import AutoencoderConfig
 from safelight.layers.normalisation import GroupNorm
-from safelight.layers.resampling import Upsample
+from safelight.layers.resampling import UpsampleTwice
 
 
 class DecoderLevel(nn.Module):
@@ -22,14 +22,14 @@ class DecoderLevel(nn.Module):
         self.attention = nn.ModuleList(
             attention_or_nothing(out_channels, groups=groups, attends=attends) for _ in range(blocks)
         )
-        self.upsample = Upsample(out_channels) if upsample else None
+        self.upsample = UpsampleTwice(out_channels) if upsample else None
 
     def forward(self, x: Tensor) -> Tensor:
         """(b, in, h, w) -> (b, out, 2 h, 2 w), or the same size on the finest level."""
         for block, attend in zip(self.residual, self.attention, strict=True):
             x = attend(block(x))
         if self.upsample is not None:
-            x = self.upsample(x, (2 * x.shape[2], 2 * x.shape[3]))
+            x = self.upsample(x)
         return x
 
 
