@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from safelight.errors import BadInput
-from safelight.training.engine.muon import Muon, matrices_of, orthogonal
+from safelight.training.engine.muon import COEFFICIENTS, Muon, matrices_of, orthogonal
 from tests.training.tiny_tasks import PlainTask, loop_config, run, stored
+from tests.weights.references import relative_error
 
 torch.set_num_threads(1)
 
@@ -51,6 +52,20 @@ def test_singular_values_come_near_one() -> None:
         u, _, v = torch.linalg.svd(matrices, full_matrices=False)
         aligned = (u.mT @ turned @ v.mT).diagonal(dim1=1, dim2=2)
         torch.testing.assert_close(aligned.sort().values, values.sort().values, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(2, 64, 300), (1, 300, 64), (1, 64, 64)])
+def test_gathered_turns_are_the_plain_ones(shape: tuple[int, int, int]) -> None:
+    """On matrices whose singular values span six powers of ten, where rounding would show."""
+    torch.manual_seed(0)
+    u, sizes, v = torch.linalg.svd(torch.randn(shape), full_matrices=False)
+    matrices = u @ torch.diag_embed(torch.logspace(0, -6, sizes.shape[1]).expand_as(sizes)) @ v
+    plain = matrices.double() / matrices.double().norm(dim=(1, 2), keepdim=True)
+    a, b, c = COEFFICIENTS
+    for _ in range(5):
+        square = plain @ plain.mT
+        plain = a * plain + (b * square + c * square @ square) @ plain
+    assert relative_error(orthogonal(matrices), plain) < 1e-4
 
 
 def test_which_weights_are_matrices() -> None:

@@ -18,7 +18,7 @@ from torch.optim.adamw import adamw
 
 SMALLEST = 64  # the shorter side of a matrix that is worth the trouble
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of a polynomial that brings singular values near 1 in five turns (Jordan)
-TURNS = 5
+TURNS = (2, 3)  # the five; between these two, the square matrix that they work on is made anew
 
 
 class Muon(Optimizer):
@@ -119,15 +119,29 @@ def sides(weight: Tensor) -> tuple[int, int]:
 def orthogonal(matrices: Tensor) -> Tensor:
     """Matrices (n, out, in) with the same singular vectors and all singular values between about 0.7 and 1.2.
 
-    Newton and Schulz's iteration, with Jordan's coefficients; in bfloat16 on a GPU, which it bears.
+    Newton and Schulz's iteration, with Jordan's coefficients: X becomes (a + b S + c S²) X, where S = X Xᵀ. Each turn
+    is a polynomial of S, and so is the next turn's S; hence the turns are gathered as a product of small square
+    matrices and applied to X once ("Gram Newton-Schulz", dao-lab.ai/blog, 2026). Rounding grows with each turn,
+    wherefore X is brought up to date once on the way. In float16 on a GPU, which it bears.
     """
-    a, b, c = COEFFICIENTS
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     if x.device.type == "cuda":
-        x = x.bfloat16()
-    for _ in range(TURNS):
-        square = x @ x.mT
-        x = a * x + (b * square + c * square @ square) @ x
+        x = x.half()
+    for turns in TURNS:
+        x = _gathered(x @ x.mT, turns) @ x
     return (x.mT if tall else x).to(matrices.dtype)
+
+
+def _gathered(square: Tensor, turns: int) -> Tensor:
+    """The product of that many turns, for matrices X with X Xᵀ = `square`."""
+    a, b, c = COEFFICIENTS
+    one = torch.eye(square.shape[1], dtype=square.dtype, device=square.device)
+    product = one
+    for turn in range(turns):
+        factor = torch.baddbmm(a * one + b * square, square, square, alpha=c)
+        product = factor @ product if turn else factor
+        if turn + 1 < turns:
+            square = factor @ square @ factor
+    return product
