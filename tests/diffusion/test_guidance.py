@@ -14,7 +14,7 @@ from safelight.diffusion.inpainting import inpainting
 from safelight.diffusion.plan import plan
 from safelight.diffusion.samplers import SAMPLERS
 from safelight.diffusion.schedule import Schedule
-from safelight.diffusion.side_by_side import one_by_one, side_by_side
+from safelight.diffusion.side_by_side import side_by_side
 from safelight.errors import BadInput
 
 from .analytic import one_bump
@@ -157,18 +157,6 @@ def test_side_by_side_gives_each_picture_its_own_sigma() -> None:
     denoiser = side_by_side([one_bump, lambda x, sigma: x * sigma])
     denoised = denoiser(x, torch.tensor([1.0, 3.0]))
     assert torch.equal(denoised, torch.cat([x[:1] / 2, x[1:] * 3]))
-
-
-def test_one_by_one_calls_for_each_picture() -> None:
-    sizes = []
-
-    def counting(x: Tensor, sigma: Tensor) -> Tensor:
-        sizes.append(len(x))
-        return one_bump(x, sigma)
-
-    x, sigma = torch.randn(3, 1, 2, 2), torch.tensor(2.0)
-    assert torch.equal(one_by_one(counting)(x, sigma), one_bump(x, sigma))
-    assert sizes == [1, 1, 1]
 
 
 def test_side_by_side_counts() -> None:

@@ -6,7 +6,10 @@ import pytest
 
 from safelight.data.backdrop import COLOURS, on_colour, with_background
 from safelight.evaluation.backgrounds import asked_background, background_figure, border_colour, named_colour
-from tests.evaluation.tiny_judges import cut_out, plain
+from safelight.evaluation.judging import Beside, Judges, judge
+from safelight.evaluation.pictures import Pictures, own_backdrop
+from safelight.evaluation.report import Report
+from tests.evaluation.tiny_judges import cut_out, plain, record
 
 
 @pytest.mark.parametrize("name", COLOURS)
@@ -39,3 +42,16 @@ def test_share() -> None:
     assert found is not None
     assert (found.interval.value, found.pictures) == (0.5, 2)
     assert background_figure(pictures, [None, None, None]) is None
+
+
+def test_a_prompt_asks_for_one_in_words_or_by_its_field() -> None:
+    asked = [("a fox on a red background", None), ("a fox", "blue"), ("a fox", "white"), ("a fox", None)]
+    found = [
+        record(str(number), plain("red"), prompt, **({"background": name} if name else {}))
+        for number, (prompt, name) in enumerate(asked)
+    ]
+    report = Report({})
+    alone = Beside(real=None, held_out=None, training=[], concepts=[], kept=None, fewest=2)
+    judge(report, Pictures(found, own_backdrop, 8), alone, Judges(), lambda things, *_: things)
+    (figure,) = [each for each in report.figures if each.name == "background"]
+    assert (figure.pictures, figure.interval.value) == (2, 0.5)

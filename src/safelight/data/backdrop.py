@@ -9,6 +9,7 @@ from random import Random
 
 from PIL import Image
 
+from safelight.data.captions import article
 from safelight.data.record import BadSample, Record
 
 # Soft enough that no drawing drowns in them, far enough apart to be told by name.
@@ -41,7 +42,7 @@ def shows_cut_out(record: Record) -> bool:
 
 def with_background(caption: str, name: str) -> str:
     """The caption of a picture laid over the colour of that name."""
-    return caption if name == "white" else f"{caption} on {'an' if name[0] in 'aeiou' else 'a'} {name} background"
+    return caption if name == "white" else f"{caption} on {article(name)} {name} background"
 
 
 def on_colour(picture: Image.Image, colour: tuple[int, int, int]) -> Image.Image:

@@ -62,6 +62,11 @@ def _shuffled(caption: str, settings: CaptionSettings, random: Random) -> str:
     return ", ".join([*kept, *others])
 
 
+def article(noun: str) -> str:
+    """The indefinite article that goes before a word."""
+    return "an" if noun[:1].lower() in set("aeiou") else "a"
+
+
 def worded(sentence: str, caption: str) -> str:
     """A sentence with {caption} filled in, or with {name}: the caption without its article."""
     return sentence.format(caption=caption, name=ARTICLE.sub("", caption))
@@ -74,7 +79,7 @@ def with_adjective(caption: str, adjective: str) -> str:
         return f"{adjective} {caption}"
     word, name = leading[0].strip(), caption[leading.end() :]
     if word.lower() in ("a", "an"):
-        word = "an" if adjective[0] in "aeiou" else "a"
+        word = article(adjective)
     return f"{word} {adjective} {name}"
 
 

@@ -27,12 +27,3 @@ def side_by_side(denoisers: Sequence[Denoiser]) -> Denoiser:
         return torch.cat([one(x[i : i + 1], levels[i]) for i, one in enumerate(denoisers)])
 
     return denoiser
-
-
-def one_by_one(denoiser: Denoiser) -> Denoiser:
-    """`denoiser`, which treats all pictures alike, given the pictures of a batch one at a time."""
-
-    def alone(x: Tensor, sigma: Tensor) -> Tensor:
-        return side_by_side([denoiser] * len(x))(x, sigma)
-
-    return alone

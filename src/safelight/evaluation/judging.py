@@ -84,7 +84,7 @@ def judge(report: Report, drawn: Pictures, beside: Beside, judges: Judges, watch
             _content(report, beside.real, judges.classifier, "real: ")
         for found in scene_recognitions(drawn, judges.classifier, _name(judges.classifier), watch):
             report.recognised(found)
-    report.add(background_figure(drawn, [asked_background(prompt) for prompt in _prompts(drawn)]))
+    report.add(background_figure(drawn, _asked_backgrounds(drawn)))
     report.add(colour_figure(drawn, _fields(drawn.records, "colour")))
     if beside.training:
         step = -(-len(beside.training) // MOST_TRAINING)
@@ -119,6 +119,13 @@ def _agreement(report: Report, drawn: Pictures, clip: ClipJudge, concepts: Seque
         likeness = functional.normalize(features, dim=1) @ clip.embed_texts(concepts).T
         asked, styles = _fields(prompted.records, "concept"), _fields(prompted.records, "style")
         report.recognised(recognition("concept", clip.name, likeness, concepts, asked, styles))
+
+
+def _asked_backgrounds(drawn: Pictures) -> list[str | None]:
+    """The colour that each prompt names, or its field `background`; white is taken for granted and not asked for."""
+    fields = _fields(drawn.records, "background")
+    named = [asked_background(prompt) or field for prompt, field in zip(_prompts(drawn), fields, strict=True)]
+    return [None if name == "white" else name for name in named]
 
 
 def _content(report: Report, pictures: Pictures, classifier: Classifier, whose: str) -> None:

@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 from safelight.data.backdrop import COLOURS, is_cut_out, with_background
+from safelight.data.captions import article
 from safelight.data.collection import Record
 from safelight.errors import BadInput
 from safelight.evaluation.pictures import Backdrop
@@ -98,11 +99,6 @@ def concept_prompts(records: Sequence[Record], count: int, seed: int, backdrop: 
         Prompt(with_background(f"{article(concept)} {concept}", colour), concept, None, colour)
         for concept, colour in pairs[:count]
     ]
-
-
-def article(noun: str) -> str:
-    """The indefinite article that goes before it."""
-    return "an" if noun[:1].lower() in "aeiou" else "a"
 
 
 def _text(value: object) -> str | None:

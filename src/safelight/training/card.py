@@ -63,7 +63,8 @@ def card(facts: RunFacts) -> str:
             "",
             *_table(("figure", "value"), [(name, f"{value:.4g}") for name, value in facts.figures.items()]),
             "",
-            "Names with `held-out/` are of pictures that were kept back, at the end of the run.",
+            "Names with `held-out/` are of the last evaluation: of pictures that were kept back, unless the name says "
+            "`seen`, `redrawn`, `prior` or `copies`.",
             "",
             "## Data",
             "",

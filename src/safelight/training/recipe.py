@@ -190,3 +190,11 @@ class Recipe:
     embedding: EmbeddingRecipe = field(default_factory=EmbeddingRecipe)
     controlnet: ControlNetRecipe = field(default_factory=ControlNetRecipe)
     distill: DistillRecipe = field(default_factory=DistillRecipe)
+
+    def __post_init__(self) -> None:
+        drawn = self.diffusion.network.sample_size * self.autoencoder.network.factor
+        if self.sketch.sketch.included and self.sketch.sketch.size != drawn:
+            raise BadInput(
+                f"sketch.sketch.size is {self.sketch.sketch.size}; it must be {drawn}, the side of what the model of "
+                "this recipe draws."
+            )

@@ -99,14 +99,14 @@ def sketch_task(inputs: Inputs, recipe: SketchRecipe, records: list[Record]) -> 
     assert inputs.clip is not None
     check_finished(inputs.autoencoder, inputs.clip)
     inputs.begin()
-    return sketch_task_of(inputs.autoencoder, inputs.clip, recipe.sketch, recipe.data, records, inputs.out)
+    return sketch_task_of(inputs.autoencoder, inputs.clip, recipe, records, inputs.out)
 
 
 def diffusion_task(inputs: Inputs, recipe: DiffusionRecipe, records: list[Record]) -> Task[Any]:
     """A new UNet; the pictures are encoded before the first step."""
+    from safelight.training.captions import with_caption
     from safelight.training.diffusion.new_model import new_parts
     from safelight.training.diffusion.task import task_of_model
-    from safelight.training.finetuning.captions import with_caption
 
     parts = new_parts(recipe, inputs.autoencoder, inputs.clip)
     inputs.begin()

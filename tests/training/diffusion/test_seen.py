@@ -20,12 +20,15 @@ from safelight.errors import BadInput
 from safelight.images import to_tensor
 from safelight.training.diffusion import scenes as scenes_module
 from safelight.training.diffusion.latents import latent_set
+from safelight.training.diffusion.learner import WholeUNet
 from safelight.training.diffusion.scenes import Scenes, empty_latents
 from safelight.training.diffusion.seen import Seen, smaller_framings
-from safelight.training.diffusion.settings import DiffusionDataConfig
+from safelight.training.diffusion.settings import DiffusionDataConfig, ObjectiveConfig
 from safelight.training.diffusion.shown import ShownText
+from safelight.training.diffusion.task import DiffusionTask
 from safelight.training.diffusion.views import Framing, framing_of
 from safelight.training.distillation.pictures import captions_of
+from safelight.training.finetuning.hints import ShownHint
 from tests.data.shapes import SIDE, records
 from tests.training.tiny_tasks import diffusion_task, parts
 
@@ -177,3 +180,18 @@ def test_distillation_asks_for_styles_and_scenes_too() -> None:
     assert any(caption.startswith("a print of") for caption in captions)
     assert any(" to the left of " in caption for caption in captions)
     assert any(caption.endswith("on a blue background") for caption in captions)
+
+
+def test_scenes_are_for_what_is_shown_text_alone(tmp_path: Path) -> None:
+    data = DiffusionDataConfig(scene_share=0.5)
+    hinted = ShownHint(ShownText(data), "edges")
+    with pytest.raises(BadInput, match=r"data\.scene_share is 0\.5; scenes are for what draws from text alone"):
+        DiffusionTask(WholeUNet(parts()), hinted, ObjectiveConfig(), data, records("none"), tmp_path)
+
+
+def test_things_in_scenes_are_whole_and_not_in_a_mirror(tmp_path: Path) -> None:
+    collection, _ = seen(tmp_path, scene_share=1.0, flip=True, cuts=2)
+    assert any(view.flipped for view in collection.latents.views)
+    assert collection.scenes is not None
+    assert not any(view.flipped for view in collection.scenes.views)
+    assert len({view.place for view in collection.scenes.views}) == 1

@@ -14,6 +14,8 @@ from torch.profiler import profile
 from safelight.training.engine.blocks import blocks_of, compile_blocks, recompute_blocks
 from safelight.training.engine.noise import SampleNoise
 from safelight.training.engine.stream import batches
+from tests.training.distillation.tiny_students import student_task
+from tests.training.finetuning.small_runs import task_in
 from tests.training.tiny_tasks import TASKS, loop_config, run, stored
 
 torch.set_num_threads(1)
@@ -61,11 +63,36 @@ def test_a_network_that_recomputes_can_be_copied(tmp_path: Path) -> None:
     assert all(block.forward.forward.__self__ is block for block in blocks_of(twin))  # type: ignore[union-attr]
 
 
-def test_a_frozen_network_recomputes_as_well(tmp_path: Path) -> None:
-    task = TASKS["diffusion"](tmp_path)
-    task.frozen = [copy.deepcopy(task.network)]
+@pytest.mark.parametrize(
+    ("kind", "networks"),
+    [("lora", 1), ("lora of all", 2), ("lora beside bf16", 1), ("word", 2), ("controlnet", 1), ("prior", 1)],
+)
+def test_what_stays_as_it_is_recomputes_too_where_gradients_pass(
+    model_folder: Path, tmp_path: Path, kind: str, networks: int
+) -> None:
+    task = task_in(kind, model_folder, tmp_path)
+    assert len(task.frozen) == networks
+    expected, before = gradients(task)
+    for network in task.frozen:
+        assert list(blocks_of(network))
+        recompute_blocks(network)
+    found, after = gradients(task)
+    for one, other in zip(expected, found, strict=True):
+        assert (one is None) == (other is None)
+        assert one is None or other is None or torch.equal(one, other)
+    assert after < before
+
+
+def test_a_run_asks_for_it(model_folder: Path, tmp_path: Path) -> None:
+    task = task_in("lora", model_folder, tmp_path)
     run(task, loop_config(steps=1, recompute=True), tmp_path / "run")
     assert all(type(block.forward).__name__ == "_Recomputed" for block in blocks_of(task.frozen[0]))
+
+
+def test_a_student_beside_its_teacher_is_among_them(tmp_path: Path) -> None:
+    task = student_task(tmp_path, "trajectories", learner="lora", highest_guidance=3.0)
+    assert task.student.parts.unet in task.frozen
+    assert task.student.parts.unet is not task.teacher.parts.unet
 
 
 def test_compiling_keeps_names_and_is_asked_of_every_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,6 +133,28 @@ def test_a_closure_may_make_the_gradients() -> None:
     assert second < first
 
 
+@pytest.mark.parametrize(("first", "second"), [("adamw", "muon"), ("muon", "adamw")])
+def test_a_run_may_take_another_optimiser_whose_memory_is_then_empty(tmp_path: Path, first: str, second: str) -> None:
+    run(WideTask(), loop_config(optimiser=first), tmp_path, stop=3)
+    with pytest.raises(BadInput, match=f"loop.optimiser is {second}, not {first}"):
+        run(WideTask(), loop_config(optimiser=second), tmp_path)
+    after = run(WideTask(), loop_config(optimiser=second, allow=("optimiser",)), tmp_path)
+    assert [step.step for step in after] == [4, 5, 6, 7, 8]
+    counts = [float(value) for name, value in stored(tmp_path).items() if name.endswith("step")]
+    assert set(counts) == {5.0}
+
+
+def test_what_is_restored_lies_beside_its_weight() -> None:
+    """As on a GPU, where AdamW's kernel would not take counts of steps that lie elsewhere."""
+    network = Mixed()
+    here, there = (Muon(each, 0.01, (0.9, 0.99), 0.1) for each in (network, Mixed().to("meta")))
+    for weight in network.parameters():
+        weight.grad = torch.ones_like(weight)
+    here.step()
+    there.load_state_dict(here.state_dict())
+    assert {value.device.type for state in there.state.values() for value in state.values()} == {"meta"}
+
+
 def test_a_run_resumes_exactly(tmp_path: Path) -> None:
     config = loop_config(optimiser="muon")
     for folder, stop in (("whole", 10**9), ("parts", 3), ("parts", 10**9)):

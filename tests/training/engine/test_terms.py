@@ -28,6 +28,7 @@ def begun(tmp_path: Path) -> Path:
         ({"batch_size": 2}, "loop.batch_size is 2, not 4"),
         ({"accumulate": 3}, "loop.accumulate is 3, not 1"),
         ({"seed": 7}, "loop.seed is 7, not 0"),
+        ({"optimiser": "muon"}, "loop.optimiser is muon, not adamw"),
     ],
 )
 def test_a_setting_that_changes_what_a_step_means_is_refused_by_name(

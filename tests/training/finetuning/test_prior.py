@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch.utils.data import default_collate
 
 import safelight
+from safelight.data.record import Record
 from safelight.pipeline import Pipeline
+from safelight.training.diffusion.settings import ObjectiveConfig
 from safelight.training.engine.noise import SampleNoise
+from safelight.training.engine.order import order_of
 from safelight.training.finetuning import prior as module
 from safelight.training.finetuning.prior import PriorTask, prior_records
 from safelight.training.finetuning.settings import PriorConfig
 from safelight.training.finetuning.start import open_start
+from safelight.training.finetuning.tasks import beside_prior
+from tests.data.shapes import records
 from tests.training.finetuning.small_runs import task_of
-from tests.training.tiny_tasks import PlainTask
+from tests.training.tiny_tasks import PlainTask, diffusion_task, loop_config
 
 PRIOR = {"prompt": "a table", "count": 3, "steps": 2, "seed": 7}
 
@@ -88,6 +95,35 @@ def test_every_sample_brings_one_of_the_class_along_and_the_same_each_time(model
         assert torch.equal(one[name]["latent"], other[name]["latent"])
     assert len({float(latent.sum()) for latent in one["prior"]["latent"]}) > 1
     assert task.size == 4
+
+
+def test_own_pictures_of_several_shapes_come_in_batches_of_one_shape(model_folder: Path, tmp_path: Path) -> None:
+    shapes = [(48, 24), (24, 48), (48, 24), (24, 48)]
+    buckets = {"shapes": "buckets", "bucket_step": 16, "caption": "a sks table"}
+    task = task_of("lora", model_folder, tmp_path, few_of(shapes), prior=PRIOR, data=buckets)
+    order = order_of(task, loop_config(batch_size=2))
+    for batch in range(4):
+        found = default_collate([task.sample(order[2 * batch + place], Random(place)) for place in range(2)])
+        assert found["own"]["latent"].shape[2] != found["own"]["latent"].shape[3]
+    assert len(set(task.buckets)) == 2
+
+
+def test_what_was_drawn_is_in_no_scene(tmp_path: Path) -> None:
+    own = diffusion_task(tmp_path, scene_share=0.5)
+    task = beside_prior(own, PriorConfig(**PRIOR), ObjectiveConfig(), records("white"), tmp_path)
+    assert isinstance(task, PriorTask)
+    assert own.collection.scenes is not None
+    assert task.prior.collection.scenes is None
+
+
+def few_of(sizes: list[tuple[int, int]]) -> list[Record]:
+    """A picture of each size, without a caption."""
+    found = []
+    for number, size in enumerate(sizes):
+        file = BytesIO()
+        Image.new("RGB", size, "red").save(file, "PNG")
+        found.append(Record(f"n{number}", (), {}, file.getvalue))
+    return found
 
 
 def test_their_errors_count_as_much_as_asked() -> None:

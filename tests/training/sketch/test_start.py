@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 import torch
@@ -15,13 +16,14 @@ from safelight.training.engine.lock import Claim
 from safelight.training.recipe import SketchRecipe
 from safelight.training.running import left_by, run_stage
 from safelight.training.sketch.settings import SketchConfig
+from safelight.training.sketch.start import from_model
 from safelight.training.stages import Inputs, check_inputs
 from safelight.weights import save_folder
-from tests.data.shapes import SIDE, write_folder
+from tests.data.shapes import SIDE, records, write_folder
 from tests.training.tiny_tasks import loop_config, parts
 
 RECIPE = SketchRecipe(
-    sketch=SketchConfig(size=SIDE, cells=2), data=DiffusionDataConfig(caption_dropout=0.0), loop=loop_config(steps=3)
+    sketch=SketchConfig(cells=2), data=DiffusionDataConfig(caption_dropout=0.0), loop=loop_config(steps=3)
 )
 
 
@@ -46,6 +48,30 @@ def test_it_leaves_the_model_with_another_text_encoder(tmp_path: Path) -> None:
     (_, old), (_, new) = before.reader, after.reader
     assert any(not torch.equal(a, b) for a, b in zip(old.parameters(), new.parameters(), strict=True))
     assert safelight.load(left)("a red circle", num_inference_steps=2).images[0].size == (SIDE, SIDE)
+
+
+def test_its_pictures_are_as_large_as_the_model_draws(tmp_path: Path) -> None:
+    save_folder(tmp_path / "model", parts())
+    with Claim(tmp_path / "run") as claim:
+        given = Inputs(out=tmp_path / "run", claim=claim, model=str(tmp_path / "model"))
+        task = from_model(given, str(tmp_path / "model"), RECIPE, records("none"))
+    assert task.seen[0].shape[1:] == (SIDE // 2, SIDE // 2)
+
+
+def test_pictures_without_a_caption_get_that_of_the_recipe(tmp_path: Path) -> None:
+    save_folder(tmp_path / "model", parts())
+    bare = [replace(record, captions=()) for record in records("none")]
+    for number, caption in enumerate(("", "a red apple")):
+        run = tmp_path / f"run{number}"
+        recipe = replace(RECIPE, data=replace(RECIPE.data, caption=caption))
+        with Claim(run) as claim:
+            given = Inputs(out=run, claim=claim, model=str(tmp_path / "model"))
+            if not caption:
+                with pytest.raises(BadInput, match="caption"):
+                    from_model(given, str(tmp_path / "model"), recipe, bare)
+            else:
+                task = from_model(given, str(tmp_path / "model"), recipe, bare)
+    assert task.sample(0, Random(0))["caption"] == "a red apple"
 
 
 def test_a_run_goes_on_from_the_same_model_only(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from safelight.errors import BadInput
 from safelight.text import CLIP, Tokenizer
 from safelight.training.diffusion.new_model import new_parts
 from safelight.training.diffusion.settings import DiffusionDataConfig
+from safelight.training.diffusion.views import framed
 from safelight.training.recipe import DiffusionRecipe
-from safelight.training.sketch.settings import SketchConfig
 from safelight.training.sketch.sketcher import KeptMap
 from safelight.training.sketch.start import leave_clip
 from safelight.training.sketch.task import SketchTask
@@ -33,7 +33,8 @@ def sketch_task(folder: Path, cells: int = CELLS, known: bool = False, **data: A
     torch.manual_seed(0)
     words = tokenizer()
     clip = CLIP(replace(TEXT, vocabulary=len(words.vocabulary)), IMAGE)
-    settings = SketchConfig(size=SIDE, cells=cells), DiffusionDataConfig(**{"colours": ("white", "blue"), **data})
+    seen = DiffusionDataConfig(**{"colours": ("white", "blue"), **data})
+    settings = cells, framed(seen, [(SIDE, SIDE)]), seen
     given = Autoencoder(AUTOENCODER).eval(), words, clip.text, *settings, records("none"), folder
     return SketchTask(*given, partial(leave_clip, words, clip), known)
 

@@ -10,7 +10,7 @@ from safelight.training.sketch.settings import SketchConfig
 from safelight.training.whole import inputs_of, stages_for
 from tests.data.shapes import write_folder
 
-SKETCHED = replace(Recipe(), sketch=SketchRecipe(sketch=SketchConfig(included=True)))
+SKETCHED = replace(Recipe(), sketch=SketchRecipe(sketch=SketchConfig(included=True, size=512)))
 
 
 def test_the_sketch_stands_before_diffusion_if_it_is_included(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import re
 
 from torch import Tensor
 
+from safelight.data.captions import article
+
 FIRST = 5
 
 
@@ -36,5 +38,4 @@ def retrieval(scores: Tensor, caption: Tensor) -> dict[str, float]:
 
 def said(sentence: str, name: str) -> str:
     """The sentence with the name in place of {}; "a" becomes "an" where the name begins with a vowel."""
-    article = re.sub(r"\b(a) \{\}", r"\1n {}", sentence) if name[:1].lower() in set("aeiou") else sentence
-    return article.replace("{}", name)
+    return re.sub(r"\ba \{\}", f"{article(name)} {{}}", sentence).replace("{}", name)

@@ -25,6 +25,7 @@ from safelight.evaluation.fidelity import psnr
 from safelight.images import to_picture
 from safelight.training.autoencoder.comparison import Comparison
 from safelight.training.autoencoder.settings import ComparisonConfig
+from safelight.training.captions import with_caption
 from safelight.training.decoder.redrawn import redrawn
 from safelight.training.decoder.settings import DecoderConfig
 from safelight.training.diffusion.latents import latent_set
@@ -58,6 +59,7 @@ class DecoderTask:
     ) -> None:
         if not isinstance(start.parts.autoencoder, Autoencoder):
             raise BadInput(f"The model {start.name!r} has no autoencoder whose decoder could learn.")
+        records = with_caption(records, data.caption)
         check_captions(records)
         framing = framing_of(start.parts, data)
         check_crop(loss.crop, start.parts.autoencoder.config.factor, min(map(min, framing.sizes)))

@@ -17,7 +17,6 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
@@ -27,6 +26,8 @@ from safelight.data.record import BadSample, Record
 from safelight.errors import BadInput
 from safelight.images import to_tensor
 from safelight.training.diffusion.views import MIDDLE, Framing, View
+from safelight.training.engine.disk import writing
+from safelight.weights.files import write_tensors
 from safelight.weights.parts import AnyAutoencoder
 
 __all__ = ["LatentSet", "View", "latent_set"]
@@ -186,14 +187,9 @@ def _read(cache: Path, fingerprint: str) -> dict[str, Tensor] | None:
 
 
 def _write(cache: Path, stored: dict[str, Tensor], fingerprint: str) -> None:
-    beside = cache.with_suffix(".partial")
-    try:
+    with writing(cache):
         cache.parent.mkdir(parents=True, exist_ok=True)
-        save_file(stored, beside, {"fingerprint": fingerprint})
-        beside.replace(cache)
-    except (OSError, SafetensorError) as error:
-        beside.unlink(missing_ok=True)
-        raise BadInput(f"The latents {str(cache)!r} cannot be written: {error}.") from error
+    write_tensors(cache, stored, {"fingerprint": fingerprint})
 
 
 def _fingerprint(records: Sequence[Record], autoencoder: AnyAutoencoder, framing: Framing) -> str:

@@ -28,6 +28,11 @@ class Learner(Protocol):
         """What learns; all its parameters do, and there are no others in it."""
         ...
 
+    @property
+    def frozen(self) -> Sequence[nn.Module]:
+        """What does not learn, although the gradients of what does pass through it."""
+        ...
+
     def read(self, captions: Sequence[str]) -> Tensor:
         """Captions as the UNet reads them: (b, n, d), with gradients where the reading is learnt."""
         ...
@@ -47,6 +52,7 @@ class WholeUNet:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self.network: nn.Module = learning_together(parts)
+        self.frozen: Sequence[nn.Module] = ()
         self.read = TextCache(*parts.reader) if parts.tokenizer is not None else reads_nothing
 
     def predict(self, latent: Tensor, timestep: Tensor, shown: Conditioning) -> Tensor:
@@ -65,6 +71,7 @@ class UNetAndText:
         self.parts = parts
         _, encoder = parts.reader
         self.network: nn.Module = nn.ModuleDict({"unet": parts.unet, "text_encoder": encoder})
+        self.frozen: Sequence[nn.Module] = ()
         self.network.requires_grad_(True)
 
     def read(self, captions: Sequence[str]) -> Tensor:

@@ -74,7 +74,7 @@ class Seen:
 
 
 def smaller_framings(framing: Framing, factor: int) -> dict[int, Framing]:
-    """Cut-out pictures at each size that things have in scenes, by their sixteenths.
+    """Cut-out pictures at each size that things have in scenes, by their sixteenths; whole, and never in a mirror.
 
     Raises BadInput where these are no whole numbers of latent positions.
     """
@@ -82,6 +82,8 @@ def smaller_framings(framing: Framing, factor: int) -> dict[int, Framing]:
     if width % (16 * factor) or height % (16 * factor):
         raise BadInput(f"Scenes need pictures whose sides are multiples of {16 * factor} pixels, not {width}x{height}.")
     return {
-        size: dataclasses.replace(framing, sizes=[(width * size // 16, height * size // 16)], cut_outs=True)
+        size: dataclasses.replace(
+            framing, sizes=[(width * size // 16, height * size // 16)], cut_outs=True, flip=False, cuts=1
+        )
         for size in SIZES
     }

@@ -95,9 +95,6 @@ class LearningConfig:
 
     text_encoder: bool = False  # learns beside the UNet
 
-    def __post_init__(self) -> None:
-        check_bounds("model", self, 0, 1, "text_encoder")
-
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectiveConfig:

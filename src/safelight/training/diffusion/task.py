@@ -5,7 +5,7 @@ Autoencoder and text encoder are frozen; their outputs are computed once and kep
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from random import Random
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from safelight.data.collection import fingerprint, split_up
 from safelight.data.record import Record
+from safelight.errors import BadInput
 from safelight.pipeline import Pipeline
 from safelight.placement import placement_for
 from safelight.training.diffusion.fixed_loss import fixed_errors, quarters
@@ -27,7 +28,7 @@ from safelight.training.diffusion.objective import Objective, Question
 from safelight.training.diffusion.seen import Seen
 from safelight.training.diffusion.settings import DiffusionDataConfig, LearningConfig, ObjectiveConfig
 from safelight.training.diffusion.sheet import Drawings, requests, sheet_of
-from safelight.training.diffusion.shown import Shown
+from safelight.training.diffusion.shown import Shown, ShownText
 from safelight.training.diffusion.shown.labels import ShownClass
 from safelight.training.diffusion.texts import TextCache
 from safelight.training.diffusion.views import View, framing_of
@@ -38,7 +39,7 @@ from safelight.weights import Parts
 class DiffusionTask:
     """A noise predictor with its latents and what it is shown; see `training.engine.task.Task`.
 
-    cache: the folder that keeps the latents.
+    cache: the folder that keeps the latents. Raises BadInput where scenes are asked for and it is shown more than text.
     """
 
     def __init__(
@@ -50,6 +51,8 @@ class DiffusionTask:
         records: list[Record],
         cache: Path,
     ) -> None:
+        if data.scene_share and not isinstance(shown, ShownText):
+            raise BadInput(f"data.scene_share is {data.scene_share}; scenes are for what draws from text alone.")
         training, held_out = split_up(records)
         self.learner = learner
         self.shown = shown
@@ -67,6 +70,11 @@ class DiffusionTask:
     def network(self) -> nn.Module:
         """What learns."""
         return self.learner.network
+
+    @property
+    def frozen(self) -> Sequence[nn.Module]:
+        """What the loss passes through beside it."""
+        return self.learner.frozen
 
     @property
     def buckets(self) -> list[int] | None:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
 from safelight.training.engine.disk import writing
+from safelight.weights.files import write_tensors
 from safelight.weights.parts import AnyTextEncoder, AnyTokenizer, Parts
 
 KEPT_TEXTS = 8192  # of the captions' hidden states in memory, 40 kB each at 77 x 256
@@ -46,11 +46,9 @@ class TextCache:
         if missing:
             new = [self._computed(wanted[name]).cpu() for name in tqdm(missing, desc="captions", disable=None)]
             stacked = torch.stack(new) if stored is None else torch.cat([stored, torch.stack(new)])
-            beside = path.with_suffix(".partial")
             with writing(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                save_file({"hidden": stacked}, beside, {"captions": json.dumps([*names, *missing])})
-                beside.replace(path)
+            write_tensors(path, {"hidden": stacked}, {"captions": json.dumps([*names, *missing])})
             names, stored = _read(path)
         if stored is not None:
             self.stored, self.rows = stored, {name: row for row, name in enumerate(names)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from safelight.adapters.lora_file import open_lora, save_lora
 from safelight.diffusion.conditioning import Conditioning
 from safelight.errors import BadInput
-from safelight.placement import use_fast_layout
 from safelight.training.diffusion.learner import WholeUNet
 from safelight.training.finetuning.lora import LearntLoRA
 from safelight.training.finetuning.settings import LoRAConfig
@@ -24,12 +23,17 @@ from safelight.weights.folder import FEW_STEPS
 
 
 class Student(Protocol):
-    """What learns from the teacher. parts: the model as it draws then. network: what learns of it."""
+    """What learns from the teacher.
+
+    parts: the model as it draws then. network: what learns of it. frozen: what does not, but passes gradients on.
+    """
 
     @property
     def parts(self) -> Parts: ...
     @property
     def network(self) -> nn.Module: ...
+    @property
+    def frozen(self) -> Sequence[nn.Module]: ...
 
     def answer(self, latent: Tensor, timestep: Tensor, context: Tensor, guidance: Tensor) -> Tensor:
         """What it predicts for captions (b, n, d) at those guidance scales (b,): (b, c, h, w) float32."""
@@ -65,7 +69,7 @@ class BesideTeacher(LearntLoRA):
         notes: Mapping[str, str],
         go_on: bool = False,
     ) -> None:
-        unet = use_fast_layout(copy.deepcopy(teacher.unet)).requires_grad_(False)
+        unet = copy.deepcopy(teacher.unet).requires_grad_(False)
         super().__init__(replace(teacher, unet=unet, sampler=sampler), settings, notes)
         self.teacher = teacher
         if go_on:

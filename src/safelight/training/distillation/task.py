@@ -22,6 +22,7 @@ from safelight.images import grid
 from safelight.opening import fingerprint
 from safelight.pipeline import Pipeline
 from safelight.placement import placement_for
+from safelight.training.captions import with_caption
 from safelight.training.diffusion.seen import Seen
 from safelight.training.diffusion.views import framing_of
 from safelight.training.distillation.consistency import Guided
@@ -78,8 +79,8 @@ class DistillationTask:
 
     @property
     def frozen(self) -> Sequence[nn.Module]:
-        """The teacher's UNet, which can be compiled too."""
-        return [self.teacher.parts.unet]
+        """The teacher's UNet, and that which a LoRA learns beside."""
+        return [self.teacher.parts.unet, *self.student.frozen]
 
     def sample(self, index: int, random: Random) -> dict[str, Any]:
         """A noisy place or a latent, with a caption."""
@@ -152,6 +153,7 @@ def distillation_task(parts: Parts, recipe: DistillRecipe, records: list[Record]
 
     Raises BadInput where the model cannot be distilled as the recipe says.
     """
+    records = with_caption(records, recipe.data.caption)
     check_captions(records)
     teacher, settings = Teacher(parts, recipe.loop.device), recipe.distill
     lesson = LESSONS[settings.method](Schedule(parts.schedule), settings)

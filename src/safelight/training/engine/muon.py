@@ -37,6 +37,7 @@ class Muon(Optimizer):
         others = [weight for weight in network.parameters() if id(weight) not in known]
         groups = [{"params": matrices, "matrices": True}, {"params": others, "matrices": False}]
         settings = {"lr": lr, "betas": betas, "weight_decay": weight_decay, "momentum": momentum}
+        settings["fused"] = True  # AdamW's kernel; where it stands, counts of steps are restored beside their weights
         super().__init__([group for group in groups if group["params"]], settings)
 
     @torch.no_grad()

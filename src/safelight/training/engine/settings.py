@@ -8,6 +8,8 @@ from typing import Literal
 from safelight.errors import BadInput
 from safelight.training.bounds import check_bounds
 
+Term = Literal["batch_size", "accumulate", "seed", "optimiser", "data"]  # what steps mean: see `terms.py`
+
 
 @dataclass(frozen=True, kw_only=True)
 class LoopConfig:
@@ -19,7 +21,7 @@ class LoopConfig:
     learning_rate: float = 1e-4  # the highest
     warmup: int = 100  # steps over which the learning rate rises to its value
     decay: Literal["cosine", "constant"] = "cosine"  # what it does afterwards
-    weight_decay: float = 0.01  # of AdamW
+    weight_decay: float = 0.01  # of AdamW and of Muon
     optimiser: Literal["adamw", "adamw8bit", "muon"] = "adamw"  # adamw8bit: less memory; muon: fewer steps
     beta2: float = 0.99  # of AdamW
     gradient_clip: float = 1.0  # the largest norm of all gradients together
@@ -38,7 +40,7 @@ class LoopConfig:
     save_every: int = 500  # steps between two checkpoints
     keep: int = 2  # checkpoints; the newest one can be damaged, so at least one more
     evaluate_every: int = 500  # steps between two evaluations
-    allow: tuple[Literal["batch_size", "accumulate", "seed", "data"], ...] = ()  # what may change in a run that goes on
+    allow: tuple[Term, ...] = ()  # what may change in a run that goes on; another optimiser begins with an empty memory
 
     def __post_init__(self) -> None:
         check_bounds("loop", self, 1, float("inf"), "steps", "batch_size", "accumulate", "patience")

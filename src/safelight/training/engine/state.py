@@ -163,12 +163,14 @@ def resume(state: State, folder: Path, allowed: Sequence[str]) -> None:
         check_same_network(path, state.average.averages, stored)
     if not isinstance(facts.get("step"), int):
         raise BadCheckpoint(f"The checkpoint {str(path)!r} does not say after which step it was written.")
-    check_same_terms(facts.get("terms", {}), state.terms, allowed, str(folder.parent))
+    began = facts.get("terms", {})
+    check_same_terms(began, state.terms, allowed, str(folder.parent))
     copy_into(state.average.parameters, weights)
     copy_into(state.average.averages, average)
     for name, stored in more.items():
         copy_into(state.more_averages[name].averages, stored)
-    restore_optimiser(state.optimiser, unpack("optimiser", tensors))
+    if began.get("optimiser") in (None, state.terms.get("optimiser")):  # another one remembers something else
+        restore_optimiser(state.optimiser, unpack("optimiser", tensors))
     if facts.get("scaler"):
         state.scaler.load_state_dict(facts["scaler"])
     # A checkpoint of an earlier version tells only the step, and was written after its evaluation.

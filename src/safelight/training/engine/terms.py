@@ -12,7 +12,7 @@ from safelight.training.engine.task import Task
 
 def terms_of(task: Task[Any], config: LoopConfig) -> dict[str, Any]:
     """Name -> value; `data` is the fingerprint of the task's training samples."""
-    settings = {name: getattr(config, name) for name in ("batch_size", "accumulate", "seed")}
+    settings = {name: getattr(config, name) for name in ("batch_size", "accumulate", "seed", "optimiser")}
     return {**settings, "data": task.fingerprint}
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from safelight.adapters import ControlConfig, ControlNet, save_controlnet
 from safelight.diffusion.conditioning import Conditioning
@@ -27,6 +28,7 @@ class LearntControl:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self.network: ControlNet = controlnet_for(parts)
+        self.frozen: Sequence[nn.Module] = [parts.unet]
         self.read = TextCache(*parts.reader)
 
     def predict(self, latent: Tensor, timestep: Tensor, shown: Conditioning) -> Tensor:

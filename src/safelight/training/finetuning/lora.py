@@ -75,6 +75,7 @@ class LearntLoRA:
             layer.register_forward_hook(pairs[place].beside())
         learns_to_read = any(part == "text_encoder" for part, _ in pairs)
         self.texts = None if learns_to_read or parts.tokenizer is None else TextCache(*parts.reader)
+        self.frozen: Sequence[nn.Module] = [parts.unet, parts.reader[1]] if learns_to_read else [parts.unet]
 
     def read(self, captions: Sequence[str]) -> Tensor:
         """The hidden states (b, n, d), with gradients where the text encoder has updates."""

@@ -6,7 +6,7 @@ Pictures of the class are drawn by the model itself before it learns, and each s
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,9 +18,9 @@ from tqdm import tqdm
 from safelight.data.record import Record
 from safelight.pipeline import Pipeline
 from safelight.placement import placement_for
+from safelight.training.diffusion.task import DiffusionTask
 from safelight.training.engine.disk import writing
 from safelight.training.engine.noise import SampleNoise
-from safelight.training.engine.task import Task
 from safelight.training.finetuning.settings import PriorConfig
 from safelight.training.finetuning.start import Start, dtype_of
 from safelight.weights.files import beside, write_json
@@ -35,7 +35,7 @@ class PriorTask:
     weight: how much the errors of the class's pictures count.
     """
 
-    def __init__(self, own: Task[Any], prior: Task[Any], weight: float) -> None:
+    def __init__(self, own: DiffusionTask, prior: DiffusionTask, weight: float) -> None:
         self.own = own
         self.prior = prior
         self.weight = weight
@@ -46,6 +46,16 @@ class PriorTask:
     def network(self) -> nn.Module:
         """What learns, of both."""
         return self.own.network
+
+    @property
+    def buckets(self) -> Sequence[int] | None:
+        """The shapes of the own samples; those of the class are all of one."""
+        return self.own.buckets
+
+    @property
+    def frozen(self) -> Sequence[nn.Module]:
+        """What the loss passes through beside it."""
+        return self.own.frozen
 
     def sample(self, index: int, random: Random) -> dict[str, Any]:
         """One of the own samples, and any one of the class's."""

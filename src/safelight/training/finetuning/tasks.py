@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safelight.data.record import Record
 from safelight.errors import BadInput
+from safelight.training.captions import all_of_few, with_caption, with_captions
 from safelight.training.diffusion.kinds import shown_of
 from safelight.training.diffusion.learner import Learner, UNetAndText, WholeUNet
 from safelight.training.diffusion.settings import ObjectiveConfig
 from safelight.training.diffusion.shown import ShownText
 from safelight.training.diffusion.task import DiffusionTask
-from safelight.training.finetuning.captions import all_of_few, with_caption, with_captions
 from safelight.training.finetuning.control import LearntControl
 from safelight.training.finetuning.control_task import ControlTask
 from safelight.training.finetuning.hints import ShownHint, check_hints
@@ -105,5 +106,6 @@ def beside_prior(
     """The task of the own pictures, together with that of those drawn before, if there are any."""
     if not drawn:
         return own
-    others = DiffusionTask(own.learner, own.shown, objective, own.data, drawn, folder / PRIOR)
+    data = replace(own.data, scene_share=0.0)  # nothing that was drawn is cut out
+    others = DiffusionTask(own.learner, own.shown, objective, data, drawn, folder / PRIOR)
     return PriorTask(own, others, prior.weight)

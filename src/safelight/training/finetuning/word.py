@@ -45,6 +45,7 @@ class LearntWord:
         _, encoder = self.parts.reader
         assert isinstance(encoder, TextEncoder)
         encoder.requires_grad_(False)
+        self.frozen: Sequence[nn.Module] = [self.parts.unet, encoder]
         self.first = encoder.config.vocabulary - settings.vectors
         encoder.token_embedding.register_forward_hook(self._live)
 

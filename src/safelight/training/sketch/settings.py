@@ -12,9 +12,8 @@ class SketchConfig:
     """What the text encoder foretells, and with which of its states."""
 
     included: bool = False  # in `train all`: diffusion then reads the text encoder that this stage leaves
-    size: int = 256  # pixels of the square pictures
+    size: int = 256  # pixels of the square pictures for a new model; --model has its own
     cells: int = 8  # each way: the picture is parted into so many squares, and each of the last states foretells one
 
     def __post_init__(self) -> None:
-        check_bounds("sketch", self, 0, 1, "included")
         check_bounds("sketch", self, 1, float("inf"), "size", "cells")

@@ -10,11 +10,11 @@ import torch
 
 from safelight.data.record import Record
 from safelight.errors import BadInput
+from safelight.placement import placement_for
 from safelight.text import CLIP, TextEncoder, Tokenizer
 from safelight.training.clip.task import as_it_sees
-from safelight.training.diffusion.settings import DiffusionDataConfig
+from safelight.training.diffusion.views import framed, framing_of
 from safelight.training.finetuning.start import check_draws_from_text, check_same_start, open_start
-from safelight.training.sketch.settings import SketchConfig
 from safelight.training.sketch.task import SketchTask
 from safelight.weights import load_autoencoder, load_clip, save_clip, save_folder
 from safelight.weights.files import write_json
@@ -25,16 +25,15 @@ if TYPE_CHECKING:
     from safelight.training.stages import Inputs
 
 
-def sketch_task_of(
-    autoencoder: Path, clip: Path, settings: SketchConfig, data: DiffusionDataConfig, records: list[Record], out: Path
-) -> SketchTask:
-    """The task over what the first two stages left in the folders of their runs."""
+def sketch_task_of(autoencoder: Path, clip: Path, recipe: SketchRecipe, records: list[Record], out: Path) -> SketchTask:
+    """The task over what the first two stages left in the folders of their runs, on the device of training."""
     tokenizer = Tokenizer.load(clip / "tokenizer")
     whole = load_clip(clip / "clip", torch.float32)
-    frozen = load_autoencoder(autoencoder / "vae", torch.float32).eval()
-    return SketchTask(
-        frozen, tokenizer, whole.text, settings, data, records, out, partial(leave_clip, tokenizer, whole)
-    )
+    place = placement_for(recipe.loop.device, None).device
+    frozen = load_autoencoder(autoencoder / "vae", torch.float32).to(place).eval()
+    framing = framed(recipe.data, [(recipe.sketch.size, recipe.sketch.size)])
+    own = recipe.sketch.cells, framing, recipe.data, records, out
+    return SketchTask(frozen, tokenizer, whole.text, *own, partial(leave_clip, tokenizer, whole))
 
 
 def from_model(inputs: Inputs, model: str, recipe: SketchRecipe, records: list[Record]) -> SketchTask:
@@ -53,7 +52,7 @@ def from_model(inputs: Inputs, model: str, recipe: SketchRecipe, records: list[R
     def leave(folder: Path) -> None:
         save_folder(folder / "model", start.parts)
 
-    own = recipe.sketch, recipe.data, records, inputs.out
+    own = recipe.sketch.cells, framing_of(start.parts, recipe.data), recipe.data, records, inputs.out
     return SketchTask(start.parts.autoencoder, tokenizer, encoder, *own, leave, known=True)
 
 

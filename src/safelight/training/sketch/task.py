@@ -22,14 +22,14 @@ from torch import Tensor, nn
 from safelight.data.collection import check_captions, fingerprint, split_up
 from safelight.data.record import Record
 from safelight.images import grid, to_picture
+from safelight.training.captions import with_caption
 from safelight.training.diffusion.fixed_loss import fixed_errors
 from safelight.training.diffusion.objective import Question
 from safelight.training.diffusion.seen import Seen
 from safelight.training.diffusion.settings import DiffusionDataConfig
 from safelight.training.diffusion.shown import ShownText
-from safelight.training.diffusion.views import framed
+from safelight.training.diffusion.views import Framing
 from safelight.training.engine.noise import SampleNoise
-from safelight.training.sketch.settings import SketchConfig
 from safelight.training.sketch.sketcher import Sketcher
 from safelight.weights.parts import AnyAutoencoder, AnyTextEncoder, AnyTokenizer
 
@@ -39,9 +39,10 @@ ENOUGH = 1024  # pictures from which the map of a text encoder that foretells al
 class SketchTask:
     """A text encoder with the latents that it is to foretell; see `training.engine.task.Task`.
 
-    cache: the folder that keeps the latents. leave: writes what has been learnt into the folder of the run. known: the
-    text encoder foretells pictures already; the map from its states is found first, and stays as it is, so that a UNet
-    which reads them goes on to find in them what it has learnt to find.
+    cells: squares of the latent each way. framing: how the pictures are seen. cache: the folder that keeps the latents.
+    leave: writes what has been learnt into the folder of the run. known: the text encoder foretells pictures already;
+    the map from its states is found first, and stays as it is, so that a UNet which reads them goes on to find in them
+    what it has learnt to find.
     """
 
     def __init__(
@@ -49,13 +50,15 @@ class SketchTask:
         autoencoder: AnyAutoencoder,
         tokenizer: AnyTokenizer,
         encoder: AnyTextEncoder,
-        settings: SketchConfig,
+        cells: int,
+        framing: Framing,
         data: DiffusionDataConfig,
         records: list[Record],
         cache: Path,
         leave: Callable[[Path], None],
         known: bool = False,
     ) -> None:
+        records = with_caption(records, data.caption)
         check_captions(records)
         training, held_out = split_up(records)
         self.autoencoder = autoencoder.requires_grad_(False)
@@ -63,10 +66,9 @@ class SketchTask:
         self.data = data
         self.shown = ShownText(data)
         self.fingerprint = fingerprint(training)
-        framing = framed(data, [(settings.size, settings.size)])
         self.collection = Seen(training, held_out, autoencoder, framing, data, cache)
         self.seen, self.unseen = self.collection.latents, self.collection.unseen
-        self.sketcher = Sketcher(tokenizer, encoder, self.seen[0].shape, settings.cells).requires_grad_(True)
+        self.sketcher = Sketcher(tokenizer, encoder, self.seen[0].shape, cells).requires_grad_(True)
         if known:
             self.sketcher.keep_map(*self._usual_pairs())
         self.size = len(self.collection)
