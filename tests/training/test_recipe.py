@@ -85,6 +85,7 @@ def test_changes_take_toml_values_and_words() -> None:
         ("diffusion.data.caption_dropout=2", "data.caption_dropout is 2.0; it must be from 0 to 1"),
         ("autoencoder.loss.crop=128", "loss.crop is 128; it must be at most loss.size, the whole picture's 64"),
         ("autoencoder.loss.crop=30", "autoencoder.loss.crop is 30; it must be a multiple of 4"),
+        ("decoder.data.scene_share=0.5", "decoder.data.scene_share is no field"),
         ("sketch.sketch.included=true", "sketch.sketch.size is 256; it must be 64"),
         ("clip.loop.steps", "sets no field"),
         ("clip.loop.steps.more=7", "nothing can be set inside it"),

@@ -24,7 +24,7 @@ from safelight.training.autoencoder.settings import AutoencoderLossConfig, Compa
 from safelight.training.classifier.settings import ClassifierDataConfig, ClassifierLossConfig, VariationConfig
 from safelight.training.clip.settings import ClipDataConfig, ClipLossConfig
 from safelight.training.decoder.settings import DecoderConfig
-from safelight.training.diffusion.settings import DiffusionDataConfig, LearningConfig, ObjectiveConfig
+from safelight.training.diffusion.settings import DiffusionDataConfig, LearningConfig, ObjectiveConfig, ViewsConfig
 from safelight.training.distillation.settings import DistillationConfig
 from safelight.training.engine.settings import LoopConfig
 from safelight.training.finetuning.settings import (
@@ -102,7 +102,7 @@ class DecoderRecipe:
     where: Where = field(default_factory=dict)  # fields of the samples that are used, and the values they may have
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     loss: ComparisonConfig = field(default_factory=ComparisonConfig)
-    data: DiffusionDataConfig = field(default_factory=DiffusionDataConfig)
+    data: ViewsConfig = field(default_factory=ViewsConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
 
 

@@ -16,7 +16,7 @@ from safelight.errors import BadInput
 from safelight.training.autoencoder.settings import ComparisonConfig, DiscriminatorConfig
 from safelight.training.decoder.settings import DecoderConfig
 from safelight.training.decoder.task import DecoderTask
-from safelight.training.diffusion.settings import DiffusionDataConfig
+from safelight.training.diffusion.settings import ViewsConfig
 from safelight.training.engine.lock import Claim
 from safelight.training.engine.noise import SampleNoise
 from safelight.training.finetuning.start import Start
@@ -37,7 +37,7 @@ def decoder_task(
     folder: Path, found: list[Record] | None = None, loss: ComparisonConfig = LOSS, **settings: Any
 ) -> DecoderTask:
     start = Start(parts=parts(), name="tiny", fingerprint="its")
-    data = DiffusionDataConfig(colours=("white", "blue"))
+    data = ViewsConfig(colours=("white", "blue"))
     return DecoderTask(start, replace(DECODER, **settings), loss, data, found or records("none"), folder)
 
 

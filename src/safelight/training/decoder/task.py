@@ -29,7 +29,7 @@ from safelight.training.captions import with_caption
 from safelight.training.decoder.redrawn import redrawn
 from safelight.training.decoder.settings import DecoderConfig
 from safelight.training.diffusion.latents import latent_set
-from safelight.training.diffusion.settings import DiffusionDataConfig
+from safelight.training.diffusion.settings import ViewsConfig
 from safelight.training.diffusion.views import framing_of
 from safelight.training.engine.noise import SampleNoise
 from safelight.training.finetuning.start import Start, check_draws_from_text, check_same_start, open_start
@@ -53,7 +53,7 @@ class DecoderTask:
         start: Start,
         settings: DecoderConfig,
         loss: ComparisonConfig,
-        data: DiffusionDataConfig,
+        data: ViewsConfig,
         records: list[Record],
         folder: Path,
     ) -> None:

@@ -29,48 +29,63 @@ ON_PIXELS: tuple[Kind, ...] = ("text", "unconditional", "class", "layout")  # th
 
 
 @dataclass(frozen=True, kw_only=True)
-class DiffusionDataConfig:
+class ViewsConfig:
+    """How the pictures are seen, and what they are called."""
+
+    colours: tuple[str, ...] = ("white",)  # backgrounds that cut-out pictures are laid over; the first is the usual one
+    colours_each: int = 0  # of the colours, that each picture is laid over: the first, others by lot; 0 is all of them
+    white_share: float = 0.4  # of the samples of a picture with several backgrounds that show the usual one
+    flip: bool = False  # see each picture in a mirror too, unless a caption names a side
+    cuts: int = 1  # places, from end to end, at which a picture of another shape is cut; 1 is its middle
+    shapes: Literal["square", "buckets"] = "square"  # of the pictures: all alike, or each the nearest of several
+    bucket_step: int = 64  # sides of the buckets are multiples of so many pixels
+    longest: int = 0  # side of a bucket, in pixels; 0 is twice the square's
+    styles: dict[str, tuple[str, ...]] = field(default_factory=dict)  # wordings of each; the first a thing has is usual
+    caption: str = ""  # of pictures that have none, such as "a sks dog"; empty means that each must have its own
+
+    def __post_init__(self) -> None:
+        check_bounds("data", self, 0, 1, "white_share")
+        check_bounds("data", self, 0, len(COLOURS), "colours_each")
+        check_bounds("data", self, 1, 16, "cuts")
+        check_bounds("data", self, 8, 1024, "bucket_step")
+        check_bounds("data", self, 0, float("inf"), "longest")
+        for style, wordings in self.styles.items():
+            check_wordings(wordings, f"data.styles.{style}")
+        if not self.colours:
+            raise BadInput(f"data.colours is empty; give at least one of {', '.join(COLOURS)}.")
+        for colour in self.colours:
+            if colour not in COLOURS:
+                raise unknown_name("data.colours", colour, COLOURS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffusionDataConfig(ViewsConfig):
     """What the UNet is shown."""
 
     kind: Kind = "text"  # what a new model draws from; one that learns on has its own
     space: Literal["latents", "pixels"] = "latents"  # where diffusion works; on pixels there is no autoencoder
     label_field: str = "class"  # of the samples: it holds the class, a number or a word
-    colours: tuple[str, ...] = ("white",)  # backgrounds that cut-out pictures are laid over; the first is the usual one
-    colours_each: int = 0  # of the colours, that each picture is laid over: the first, others by lot; 0 is all of them
-    white_share: float = 0.4  # of the samples of a picture with several backgrounds that show the usual one
     first_caption_share: float = 0.0  # of the samples, which get their first caption; the others get any
     wordings: tuple[str, ...] = ()  # sentences for {caption}, the first one, or {name}, the same without its article
     wording_share: float = 0.3  # of the samples, whose caption is one of the wordings, if there are any
-    styles: dict[str, tuple[str, ...]] = field(default_factory=dict)  # wordings of each; the first a thing has is usual
     usual_times: int = 1  # that a picture in its thing's usual style is shown while the others are shown once
     scene_share: float = 0.0  # of the samples, that show two or three of the things, and say where each is
-    caption: str = ""  # of pictures that have none, such as "a sks dog"; empty means that each must have its own
     caption_dropout: float = 0.1  # share of samples without a caption: what guidance compares with
     shuffle_share: float = 0.0  # of the samples, whose captions are lists of tags and are shuffled at the commas
     keep_tags: int = 1  # tags at the beginning that stay where they are
     tag_dropout: float = 0.0  # share of the other tags that are left out
     prompts: tuple[str, ...] = ()  # of the sample sheet
     drawn: int = 4  # held-out samples on the sheet of a model that draws from more than a prompt
-    flip: bool = False  # see each picture in a mirror too, unless a caption names a side
-    cuts: int = 1  # places, from end to end, at which a picture of another shape is cut; 1 is its middle
-    shapes: Literal["square", "buckets"] = "square"  # of the pictures: all alike, or each the nearest of several
-    bucket_step: int = 64  # sides of the buckets are multiples of so many pixels
-    longest: int = 0  # side of a bucket, in pixels; 0 is twice the square's
     keep_texts: bool = False  # keep what the text encoder makes of the captions in a file, and not only in memory
 
     def __post_init__(self) -> None:
-        check_bounds("data", self, 0, 1, "white_share", "first_caption_share", "caption_dropout")
+        super().__post_init__()
+        check_bounds("data", self, 0, 1, "first_caption_share", "caption_dropout")
         check_bounds("data", self, 0, 1, "shuffle_share", "tag_dropout", "wording_share", "scene_share")
         check_wordings(self.wordings)
-        for style, wordings in self.styles.items():
-            check_wordings(wordings, f"data.styles.{style}")
         check_bounds("data", self, 1, 100, "usual_times")
-        check_bounds("data", self, 0, len(COLOURS), "colours_each")
         check_bounds("data", self, 0, float("inf"), "keep_tags")
-        check_bounds("data", self, 1, 16, "cuts")
         check_bounds("data", self, 0, 64, "drawn")
-        check_bounds("data", self, 8, 1024, "bucket_step")
-        check_bounds("data", self, 0, float("inf"), "longest")
         if self.kind == "instruction":  # three shares of that size: no text, no picture, neither
             check_bounds("data", self, 0, 1 / 3, "caption_dropout")
         if self.space == "pixels" and self.kind not in ON_PIXELS:
@@ -82,11 +97,6 @@ class DiffusionDataConfig:
                 f'data.scene_share is {self.scene_share}; scenes are for data.kind "text" (here {self.kind!r}) and '
                 f'data.shapes "square" (here {self.shapes!r}).'
             )
-        if not self.colours:
-            raise BadInput(f"data.colours is empty; give at least one of {', '.join(COLOURS)}.")
-        for colour in self.colours:
-            if colour not in COLOURS:
-                raise unknown_name("data.colours", colour, COLOURS)
 
 
 @dataclass(frozen=True, kw_only=True)

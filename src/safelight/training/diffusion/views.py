@@ -15,7 +15,7 @@ from safelight.data.captions import names_a_side
 from safelight.data.record import Record
 from safelight.errors import BadInput
 from safelight.images import to_tensor
-from safelight.training.diffusion.settings import DiffusionDataConfig
+from safelight.training.diffusion.settings import ViewsConfig
 from safelight.weights.parts import Parts
 
 NUMBERS = ("1", "L", "P", "I", "I;16")  # modes of pictures that hold numbers, and no colours
@@ -129,7 +129,7 @@ class Framing:
         return self.flip and not any(map(names_a_side, record.captions))
 
 
-def framing_of(parts: Parts, data: DiffusionDataConfig) -> Framing:
+def framing_of(parts: Parts, data: ViewsConfig) -> Framing:
     """How a model of these parts sees a collection while it is trained; raises BadInput for buckets that do not fit."""
     factor = parts.autoencoder.config.factor
     side = parts.unet.config.sample_size * factor
@@ -144,7 +144,7 @@ def framing_of(parts: Parts, data: DiffusionDataConfig) -> Framing:
     return framed(data, sizes)
 
 
-def framed(data: DiffusionDataConfig, sizes: Sequence[tuple[int, int]]) -> Framing:
+def framed(data: ViewsConfig, sizes: Sequence[tuple[int, int]]) -> Framing:
     """How pictures of such sizes are seen under some settings."""
     return Framing(sizes=sizes, colours=data.colours, flip=data.flip, cuts=data.cuts, colours_each=data.colours_each)
 
