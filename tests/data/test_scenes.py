@@ -15,9 +15,9 @@ OWL = Record("owl", ("an owl",), {"style": "line"}, lambda: b"")
 GRAPES = Record("grapes", ("grapes",), {"style": "line"}, lambda: b"")
 BARE = styles_of([], {})
 FIRST_LEFT = (" to the left of ", " left of ", " next to ", " beside ", " and ")
-SECOND_LEFT = (" to the right of ", " right of ")
+SECOND_LEFT = (" to the right of ", " right of ", " on the right of ")
 FIRST_ABOVE = (" above ", " on top of ", " over ")
-SECOND_ABOVE = (" under ", " below ")
+SECOND_ABOVE = (" under ", " below ", " beneath ")
 SIZED = {HALF: "an? ", SMALL: "a (small|little|tiny) ", LARGE: "(an?|a (big|large|huge)) "}
 
 
@@ -55,6 +55,12 @@ def test_every_word_is_said() -> None:
         *(word for size in SIZES.values() for word in size),
     ]
     assert [word for word in words if word not in said] == []
+
+
+def test_either_thing_leads_as_often() -> None:
+    pairs = [scene.caption for scene in all_scenes() if scene.layout not in ("two", "three")]
+    turned = sum(any(words in caption for words in (*SECOND_LEFT, *SECOND_ABOVE)) for caption in pairs)
+    assert 0.45 < turned / len(pairs) < 0.6
 
 
 def test_nothing_overlaps_or_leaves_the_picture() -> None:

@@ -20,16 +20,16 @@ SIZES = {  # what is said of a thing so large; with "" among them, nothing now a
     SMALL: ("small", "little", "tiny"),
     LARGE: ("big", "big", "large", "huge", ""),
 }
+# Where a reader begins, {a} stands. What turns it about is said as often as what does not: a text encoder that meets
+# it less often learns to put the first thing first, whatever stands between them.
 ACROSS = (
-    "{a} to the left of {b}",
-    "{b} to the right of {a}",
-    "{a} left of {b}",
-    "{b} right of {a}",
-    "{a} next to {b}",
-    "{a} beside {b}",
-    "{a} and {b}",
+    *("{a} to the left of {b}", "{a} left of {b}", "{a} next to {b}", "{a} beside {b}", "{a} and {b}"),
+    *("{b} to the right of {a}", "{b} right of {a}", "{b} on the right of {a}") * 2,
 )
-DOWN = ("{a} above {b}", "{b} under {a}", "{b} below {a}", "{a} on top of {b}", "{a} over {b}")
+DOWN = (
+    *("{a} above {b}", "{a} on top of {b}", "{a} over {b}"),
+    *("{b} under {a}", "{b} below {a}", "{b} beneath {a}"),
+)
 
 
 @dataclass(frozen=True)
