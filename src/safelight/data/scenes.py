@@ -20,8 +20,8 @@ SIZES = {  # what is said of a thing so large; with "" among them, nothing now a
     SMALL: ("small", "little", "tiny"),
     LARGE: ("big", "big", "large", "huge", ""),
 }
-# Where a reader begins, {a} stands. What turns it about is said as often as what does not: a text encoder that meets
-# it less often learns to put the first thing first, whatever stands between them.
+# {a} stands where a reader begins. What turns the two about is said as often as what does not: it is harder to learn,
+# for each thing has to be drawn at the other's turn.
 ACROSS = (
     *("{a} to the left of {b}", "{a} left of {b}", "{a} next to {b}", "{a} beside {b}", "{a} and {b}"),
     *("{b} to the right of {a}", "{b} right of {a}", "{b} on the right of {a}") * 2,
