@@ -111,3 +111,19 @@ def test_compiled_blocks_compute_the_same(tmp_path: Path) -> None:
     found, _ = gradients(task)
     for one, other in zip(expected, found, strict=True):
         assert one is None or other is None or torch.allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_compiled_blocks_compute_the_same_with_a_lora_beside_them(tmp_path: Path) -> None:
+    task = student_task(tmp_path, "trajectories", learner="lora", highest_guidance=3.0)
+    with torch.no_grad():
+        for weight in task.network.parameters():
+            weight.add_(0.05 * torch.randn_like(weight))
+    expected, _ = gradients(task)
+    for network in task.frozen:
+        compile_blocks(network)
+    found, _ = gradients(task)
+    for one, other in zip(expected, found, strict=True):
+        assert one is not None
+        assert other is not None
+        assert torch.allclose(one, other, rtol=1e-3, atol=1e-5)
