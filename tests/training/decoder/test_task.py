@@ -53,6 +53,15 @@ def test_it_overfits_one_batch(tmp_path: Path, discriminator: DiscriminatorConfi
     assert task.loss(batch, SampleNoise(0, range(4)))["reconstruction"].item() < before / 3
 
 
+def test_pictures_without_a_caption_get_that_of_the_recipe(tmp_path: Path) -> None:
+    bare = [replace(record, captions=()) for record in records("none")]
+    start = Start(parts=parts(), name="tiny", fingerprint="its")
+    with pytest.raises(BadInput, match="caption"):
+        decoder_task(tmp_path, bare)
+    task = DecoderTask(start, DECODER, LOSS, ViewsConfig(caption="a red apple"), bare, tmp_path)
+    assert {caption for view in task.own.views for caption in view.captions} == {"a red apple"}
+
+
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_a_sample_is_one_part_of_a_latent_and_of_its_picture(tmp_path: Path, share: float) -> None:
     task = decoder_task(tmp_path, redrawn_share=share)

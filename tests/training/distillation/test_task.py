@@ -11,12 +11,12 @@ import torch
 
 import safelight
 from safelight.errors import BadInput
-from safelight.training.distillation.task import DistillationTask
+from safelight.training.distillation.task import DistillationTask, distillation_task
 from safelight.training.engine.lock import Claim
 from safelight.training.running import run_stage
 from safelight.training.stages import Inputs
 from safelight.weights import save_folder
-from tests.data.shapes import SIDE, write_folder
+from tests.data.shapes import SIDE, records, write_folder
 from tests.training.distillation.tiny_students import METHODS, recipe, student_task, teacher_parts
 from tests.training.overfitting import losses_of_one_batch
 from tests.training.tiny_tasks import loop_config, run, stored
@@ -131,3 +131,13 @@ def test_another_teacher_is_another_run(tmp_path: Path) -> None:
     other = DistillationTask(changed.teacher, changed.lesson, changed.samples, changed.truth, recipe("guidance"))
     with pytest.raises(BadInput, match="the data is another collection"):
         run(other, config, tmp_path)
+
+
+def test_pictures_without_a_caption_get_that_of_the_recipe(tmp_path: Path) -> None:
+    bare = [replace(record, captions=()) for record in records("none")]
+    with pytest.raises(BadInput, match="caption"):
+        student_task(tmp_path, "trajectories", bare)
+    settings = recipe("trajectories")
+    settings = replace(settings, data=replace(settings.data, caption="a red apple"))
+    task = distillation_task(teacher_parts(), settings, bare, tmp_path)
+    assert task.sample(0, Random(0))["caption"].startswith("a red apple")

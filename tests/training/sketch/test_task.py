@@ -44,6 +44,11 @@ def test_it_overfits_one_batch(tmp_path: Path) -> None:
     assert losses[-1] < losses[0] / 5
 
 
+def test_pictures_of_several_shapes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"data\.shapes is 'buckets'"):
+        sketch_task(tmp_path, shapes="buckets")
+
+
 def test_each_of_the_last_places_foretells_its_own_square(tmp_path: Path) -> None:
     sketcher = sketch_task(tmp_path).sketcher
     states: list[torch.Tensor] = []

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from safelight.errors import BadInput
-from safelight.training.engine.settings import LoopConfig
+from safelight.training.engine.settings import LoopConfig, Term
 from safelight.training.engine.task import Task
 
 
 def terms_of(task: Task[Any], config: LoopConfig) -> dict[str, Any]:
     """Name -> value; `data` is the fingerprint of the task's training samples."""
-    settings = {name: getattr(config, name) for name in ("batch_size", "accumulate", "seed", "optimiser")}
-    return {**settings, "data": task.fingerprint}
+    return {name: task.fingerprint if name == "data" else getattr(config, name) for name in get_args(Term)}
 
 
 def check_same_terms(began: Mapping[str, Any], now: Mapping[str, Any], allowed: Sequence[str], run: str) -> None:

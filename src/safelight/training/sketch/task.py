@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from safelight.data.collection import check_captions, fingerprint, split_up
 from safelight.data.record import Record
+from safelight.errors import BadInput
 from safelight.images import grid, to_picture
 from safelight.training.captions import with_caption
 from safelight.training.diffusion.fixed_loss import fixed_errors
@@ -58,6 +59,8 @@ class SketchTask:
         leave: Callable[[Path], None],
         known: bool = False,
     ) -> None:
+        if data.shapes != "square":
+            raise BadInput(f'data.shapes is {data.shapes!r}; a sketch is learnt from pictures of one shape, "square".')
         records = with_caption(records, data.caption)
         check_captions(records)
         training, held_out = split_up(records)
