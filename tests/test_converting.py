@@ -74,6 +74,37 @@ def test_in_half_precision(model_folder: Path, tmp_path: Path, capsys: pytest.Ca
     assert "half.safetensors: the model tiny" in capsys.readouterr().out
 
 
+def test_in_eight_bits(model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "small"
+    assert main(["convert", str(model_folder), str(out), "--dtype", "int8"]) == 0
+    assert "small: the model tiny" in capsys.readouterr().out
+    for name, tensors in bytes_of(out).items():
+        matrices = [tensor for tensor in tensors.values() if tensor.ndim > 1 and tensor.numel() >= 4096]
+        assert matrices, name
+        assert {tensor.dtype for tensor in matrices} == {torch.int8}
+    before, after = (safelight.load(folder, device="cpu").parts() for folder in (model_folder, out))
+    for part in ("unet", "autoencoder", "text_encoder"):
+        own = getattr(before, part).state_dict()
+        for name, tensor in getattr(after, part).state_dict().items():
+            assert (tensor - own[name]).abs().max() <= 0.005 * own[name].abs().max(), name
+    # An ordinary model: what it saves, others read.
+    safelight.load(out, device="cpu").save(tmp_path / "plain")
+    UNet2DConditionModel.from_pretrained(tmp_path / "plain" / "unet")
+
+
+def test_an_unknown_dtype(model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["convert", str(model_folder), str(tmp_path / "x"), "--dtype", "int4"]) != 0
+    message = capsys.readouterr().err
+    assert "'int4'" in message
+    assert "int8" in message
+
+
+def test_a_part_in_eight_bits(model_folder: Path, tmp_path: Path) -> None:
+    convert(model_folder / "unet", tmp_path / "unet", dtype=torch.int8)
+    (tensors,) = bytes_of(tmp_path / "unet").values()
+    assert torch.int8 in {tensor.dtype for tensor in tensors.values()}
+
+
 @pytest.mark.parametrize("part", ["unet", "autoencoder"])
 def test_a_part_alone(part: str, tmp_path: Path) -> None:
     network = getattr(tiny_parts(), part)
@@ -100,6 +131,8 @@ def test_what_cannot_be_converted(model_folder: Path, tmp_path: Path) -> None:
         (model_folder, "x", {"style": "kohya"}, "only a LoRA or an embedding is written in a style"),
         (tmp_path / "a.safetensors", "x.safetensors", {}, "say with style= which form; allowed: diffusers"),
         (tmp_path / "a.safetensors", "x.safetensors", {"style": "kohya"}, "style 'kohya'"),
+        (tmp_path / "a.safetensors", "x", {"style": "plain", "dtype": torch.int8}, "an adapter keeps its own numbers"),
+        (model_folder, "x.safetensors", {"dtype": torch.int8}, "eight bits are written in a folder"),
         (tmp_path / "absent", "x", {}, "is no folder and no file here"),
     ]:
         with pytest.raises(BadInput, match=message):

@@ -42,7 +42,7 @@ from safelight.weights.folder import LOADERS
 from safelight.weights.formats import read_file
 from safelight.weights.key_table import KeyTable
 from safelight.weights.model_index import NAME
-from safelight.weights.network_folder import CONFIG
+from safelight.weights.network_folder import CONFIG, pack_folder
 from safelight.weights.original import original_autoencoder_keys, original_unet_keys
 from safelight.weights.recognition import recognise
 from safelight.weights.recognition.notes import write_part_notes
@@ -82,13 +82,30 @@ def convert(
 ) -> str:
     """Write `source` (a model, a part or an adapter, anywhere) as `out`, and say what it was.
 
-    dtype: None keeps the numbers as they are, to the bit. style: of an adapter's file. The others are those of
-    `opening.open_model`. Raises BadInput where `out` is taken or cannot say what `source` is, BadCheckpoint for a
-    source that cannot be opened.
+    dtype: None keeps the numbers as they are, to the bit; int8 packs the matrices of a folder, in its files alone.
+    style: of an adapter's file. The others are those of `opening.open_model`. Raises BadInput where
+    `out` is taken or cannot say what `source` is, BadCheckpoint for a source that cannot be opened.
     """
     out = Path(out)
     if out.exists():
         raise BadInput(f"{str(out)!r} is there already; name a new file ({FILE}) or folder.")
+    if dtype == torch.int8 and out.suffix == FILE:
+        raise BadInput(f"dtype is int8 and {str(out)!r} one file; eight bits are written in a folder.")
+    what = _write_as(source, out, dtype, style, variant, prediction, weights)
+    if dtype == torch.int8:
+        pack_folder(out)
+    return what
+
+
+def _write_as(
+    source: Model | None,
+    out: Path,
+    dtype: torch.dtype | None,
+    style: str | None,
+    variant: str | None,
+    prediction: Prediction | None,
+    weights: Averaging,
+) -> str:
     if not is_bundled(source) and source is not None:
         path = located(source, variant)
         kind = kind_of(path)
@@ -100,7 +117,7 @@ def convert(
     _check_ending(out)
     if style is not None:
         raise BadInput(f"style is {style!r}; only a LoRA or an embedding is written in a style.")
-    parts, name = open_model(source, dtype, variant=variant, prediction=prediction, weights=weights)
+    parts, name = open_model(source, _in_memory(dtype), variant=variant, prediction=prediction, weights=weights)
     if out.suffix == FILE:
         save_single_file(out, parts)
     else:
@@ -126,6 +143,11 @@ def kind_of(path: Path) -> str:
     return "model" if kinds >= WHOLE or not kinds else "part"
 
 
+def _in_memory(dtype: torch.dtype | None) -> torch.dtype | None:
+    """Networks have no int8: they are packed in their files."""
+    return None if dtype == torch.int8 else dtype
+
+
 def _check_ending(out: Path) -> None:
     """Raise BadInput for the name of a file that is never written: a folder called model.ckpt would surprise."""
     if out.suffix in ENDINGS and out.suffix != FILE:
@@ -138,7 +160,7 @@ def _convert_adapter(kind: str, path: Path, out: Path, dtype: torch.dtype | None
     if kind == "controlnet":
         if style is not None:
             raise BadInput(f"style is {style!r}; a ControlNet is written as a folder or as one file ({FILE}).")
-        network = open_controlnet(path, dtype=dtype)
+        network = open_controlnet(path, dtype=_in_memory(dtype))
         (save_control_file if out.suffix == FILE else save_controlnet)(out, network)
         return f"the ControlNet {path.name}"
     if dtype is not None:
@@ -162,9 +184,9 @@ def _convert_part(path: Path, out: Path, dtype: torch.dtype | None, variant: str
         kind = str(Fields.read(path / CONFIG).values.get("_class_name"))
         if kind not in LOADERS:
             raise unknown_name("class", kind, LOADERS)
-        network: nn.Module = LOADERS[kind](path, dtype, variant)
+        network: nn.Module = LOADERS[kind](path, _in_memory(dtype), variant)
     else:
-        network = open_part(path, dtype)[1]
+        network = open_part(path, _in_memory(dtype))[1]
     name = type(network).__name__
     if out.suffix != FILE and type(network) in SAVERS:
         SAVERS[type(network)](out, network)

@@ -14,7 +14,7 @@ def add_to(commands: Any) -> None:
     command = commands.add_parser("convert", help="write a model, a part of one or an adapter in another form")
     command.add_argument("model", help="a folder, a file, an id on the hub, or 'bundled'")
     command.add_argument("out", type=Path, help="OUT.safetensors for one file, another name for a folder")
-    command.add_argument("--dtype", metavar="D", help="float32, bfloat16 or float16 (default: the numbers as they are)")
+    command.add_argument("--dtype", metavar="D", help="float32, bfloat16, float16, int8 (default: unchanged)")
     command.add_argument("--style", metavar="S", help="of an adapter: kohya, diffusers, peft; automatic1111, plain")
     command.add_argument("--variant", metavar="V", help="read the files of that name, such as fp16")
     command.add_argument("--prediction", metavar="P", help="epsilon, v or x0, where the file cannot be believed")
@@ -25,15 +25,20 @@ def add_to(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Convert, and say what was written where."""
+    import torch
+
     from safelight.converting import convert
-    from safelight.placement import DTYPES, SHORT_NAMES, placement_for
+    from safelight.errors import unknown_name
+    from safelight.placement import DTYPES, SHORT_NAMES
 
     name = SHORT_NAMES.get(arguments.dtype, arguments.dtype)
-    dtype = None if name is None else DTYPES.get(name) or placement_for("cpu", name).dtype
+    dtypes = {**DTYPES, "int8": torch.int8}
+    if name is not None and name not in dtypes:
+        raise unknown_name("dtype", name, dtypes)
     what = convert(
         arguments.model,
         arguments.out,
-        dtype=dtype,
+        dtype=None if name is None else dtypes[name],
         style=arguments.style,
         variant=arguments.variant,
         prediction=prediction_of(arguments.prediction),

@@ -11,6 +11,7 @@ from torch import nn
 
 from safelight.weights.fields import Fields
 from safelight.weights.files import read_weights, write_json, write_tensors
+from safelight.weights.formats import pack_rows, read_file
 from safelight.weights.key_table import KeyTable
 from safelight.weights.strict import Network, foreign_tensors, load_strictly
 from safelight.weights.whole_folder import whole_folder
@@ -52,3 +53,14 @@ def save_network(folder: Path | str, config: Mapping[str, Any], stem: str, netwo
     with whole_folder(Path(folder), mark=CONFIG, stale="*model*") as partial:
         write_tensors(partial / f"{stem}.safetensors", foreign_tensors(network, table))
         write_json(partial / CONFIG, config)
+
+
+def pack_folder(folder: Path | str) -> None:
+    """Every network at or below `folder` in eight bits: its matrices as `formats.eight_bits` packs them.
+
+    File by file, so that a whole model stands there at any moment. Raises BadCheckpoint, BadInput.
+    """
+    for config in sorted(Path(folder).rglob(CONFIG)):
+        for path in sorted(config.parent.glob("*.safetensors")):
+            file = read_file(path)
+            write_tensors(path, pack_rows(file.tensors), file.metadata)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from safelight.errors import BadCheckpoint
 from safelight.weights.formats.content import HEAD, Format, format_of
+from safelight.weights.formats.eight_bits import unpack_rows
 from safelight.weights.formats.faults import Damaged, Refused
 from safelight.weights.formats.legacy_file import read_legacy
 from safelight.weights.formats.mapped import MappedFile
@@ -30,8 +31,8 @@ PICKLED: dict[Format, Callable[[MappedFile], tuple[object, StoredNumbers]]] = {
 class TensorFile:
     """What a file holds.
 
-    tensors: by name, in the file's order, on disk until they are used. metadata: of a safetensors file. other: what
-    else a pickle holds, in a few words for each name; none of it was run.
+    tensors: by name, in the file's order, on disk until they are used; those in eight bits are unpacked in memory.
+    metadata: of a safetensors file. other: what else a pickle holds, in a few words for each name; none of it was run.
     """
 
     path: Path
@@ -52,7 +53,7 @@ def read_file(path: Path | str) -> TensorFile:
         file, found = _open(path)
         if found is Format.SAFETENSORS:
             tensors, metadata = read_safetensors(file)
-            return TensorFile(path=path, format=found, tensors=tensors, metadata=metadata, other={})
+            return TensorFile(path=path, format=found, tensors=unpack_rows(tensors), metadata=metadata, other={})
         tree, numbers = PICKLED[found](file)
         tensors, other = named_tensors(tree, numbers.tensor)
         return TensorFile(path=path, format=found, tensors=tensors, metadata={}, other=other)
