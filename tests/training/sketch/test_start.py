@@ -10,17 +10,20 @@ import pytest
 import torch
 
 import safelight
+from safelight.autoencoder import Autoencoder
 from safelight.errors import BadInput
+from safelight.text import CLIP
 from safelight.training.diffusion.settings import DiffusionDataConfig
 from safelight.training.engine.lock import Claim
 from safelight.training.recipe import SketchRecipe
 from safelight.training.running import left_by, run_stage
+from safelight.training.sketch.deepening import deepen
 from safelight.training.sketch.settings import SketchConfig
-from safelight.training.sketch.start import from_model
+from safelight.training.sketch.start import from_model, leave_clip, sketch_task_of
 from safelight.training.stages import Inputs, check_inputs
-from safelight.weights import save_folder
+from safelight.weights import load_clip, save_autoencoder, save_folder
 from tests.data.shapes import SIDE, records, write_folder
-from tests.training.tiny_tasks import loop_config, parts
+from tests.training.tiny_tasks import AUTOENCODER, IMAGE, TEXT, loop_config, parts, tokenizer
 
 RECIPE = SketchRecipe(
     sketch=SketchConfig(cells=2), data=DiffusionDataConfig(caption_dropout=0.0), loop=loop_config(steps=3)
@@ -48,6 +51,36 @@ def test_it_leaves_the_model_with_another_text_encoder(tmp_path: Path) -> None:
     (_, old), (_, new) = before.reader, after.reader
     assert any(not torch.equal(a, b) for a, b in zip(old.parameters(), new.parameters(), strict=True))
     assert safelight.load(left)("a red circle", num_inference_steps=2).images[0].size == (SIDE, SIDE)
+
+
+def test_new_layers_change_nothing_until_they_have_learnt(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    encoder = parts().reader[1]
+    ids = torch.randint(0, encoder.config.vocabulary, (2, encoder.config.length))
+    layers, before = encoder.config.layers, encoder(ids)
+    deepen(encoder, 3)
+    assert len(encoder.layers) == encoder.config.layers == layers + 3
+    assert torch.equal(encoder(ids), before)
+    save_folder(tmp_path / "model", parts())
+    write_folder(tmp_path / "data", "none")
+    recipe = replace(RECIPE, sketch=replace(RECIPE.sketch, new_layers=1))
+    for _ in run_stage("sketch", inputs(tmp_path, model=str(tmp_path / "model")), recipe):
+        pass
+    left = safelight.load(tmp_path / "run" / "model").parts().reader[1]
+    assert left.config.layers == layers + 1
+    assert bool(left.layers[layers].perceptron.down.weight.any())
+    assert bool(left.layers[layers].attention.out.weight.any())
+
+
+def test_a_new_clip_is_deepened_too(tmp_path: Path) -> None:
+    words = tokenizer()
+    clip = CLIP(replace(TEXT, vocabulary=len(words.vocabulary)), IMAGE)
+    leave_clip(words, clip, tmp_path / "clip")
+    save_autoencoder(tmp_path / "autoencoder" / "vae", Autoencoder(AUTOENCODER))
+    recipe = replace(RECIPE, sketch=replace(RECIPE.sketch, size=SIDE, new_layers=2))
+    task = sketch_task_of(tmp_path / "autoencoder", tmp_path / "clip", recipe, records("none"), tmp_path)
+    task.export(tmp_path / "run")
+    assert load_clip(tmp_path / "run" / "clip").text.config.layers == TEXT.layers + 2
 
 
 def test_its_pictures_are_as_large_as_the_model_draws(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from safelight.text import CLIP, TextEncoder, Tokenizer
 from safelight.training.clip.task import as_it_sees
 from safelight.training.diffusion.views import framed, framing_of
 from safelight.training.finetuning.start import check_draws_from_text, check_same_start, open_start
+from safelight.training.sketch.deepening import deepen
 from safelight.training.sketch.task import SketchTask
 from safelight.weights import load_autoencoder, load_clip, save_clip, save_folder
 from safelight.weights.files import write_json
@@ -29,6 +30,7 @@ def sketch_task_of(autoencoder: Path, clip: Path, recipe: SketchRecipe, records:
     """The task over what the first two stages left in the folders of their runs, on the device of training."""
     tokenizer = Tokenizer.load(clip / "tokenizer")
     whole = load_clip(clip / "clip", torch.float32)
+    deepen(whole.text, recipe.sketch.new_layers)
     place = placement_for(recipe.loop.device, None).device
     frozen = load_autoencoder(autoencoder / "vae", torch.float32).to(place).eval()
     framing = framed(recipe.data, [(recipe.sketch.size, recipe.sketch.size)])
@@ -48,6 +50,7 @@ def from_model(inputs: Inputs, model: str, recipe: SketchRecipe, records: list[R
         raise BadInput(f"The model {start.name!r} has no text encoder of CLIP, which a sketch is learnt by.")
     inputs.begin()
     check_same_start(inputs.out, start)
+    deepen(encoder, recipe.sketch.new_layers)
 
     def leave(folder: Path) -> None:
         save_folder(folder / "model", start.parts)
