@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
 from functools import partial
-from pathlib import Path
 
 import torch
 from diffusers import (
@@ -19,6 +19,7 @@ from timing import compare
 import safelight
 from safelight.autoencoder import Autoencoder
 from safelight.configs import AutoencoderConfig, UNetConfig
+from safelight.opening import BUNDLED
 from safelight.placement import use_fast_layout
 from safelight.unet import UNet
 
@@ -72,15 +73,13 @@ def decode(dtype: torch.dtype, size: int, rounds: int) -> None:
 
 
 def bundled(dtype: torch.dtype, rounds: int) -> None:
-    """The bundled model from prompt to picture, 25 steps, both warm."""
+    """The bundled model from prompt to picture, 25 steps with guidance in all of them, both warm."""
     ours = safelight.load(dtype=dtype, device="cpu")
-    folder = Path(safelight.__file__).parent / "bundled"
-    theirs = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=dtype, safety_checker=None)
+    theirs = their_bundled(dtype)
     theirs.scheduler = DPMSolverMultistepScheduler.from_config(theirs.scheduler.config, use_karras_sigmas=True)
-    theirs.set_progress_bar_config(disable=True)
     compare(
         f"bundled model, 25 steps, {name_of(dtype)}",
-        lambda: ours("a red apple", seed=0),
+        lambda: ours("a red apple", seed=0, num_inference_steps=25, guidance_end=1.0),
         lambda: theirs("a red apple", num_inference_steps=25, generator=torch.Generator().manual_seed(0)),
         rounds,
     )
@@ -89,12 +88,10 @@ def bundled(dtype: torch.dtype, rounds: int) -> None:
 def few_steps(dtype: torch.dtype, rounds: int) -> None:
     """The bundled model with its LoRA in one, two and four steps, beside diffusers with the same file, all warm."""
     ours = safelight.load(dtype=dtype, device="cpu", fast=True)
-    folder = Path(safelight.__file__).parent / "bundled"
-    theirs = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=dtype, safety_checker=None)
-    theirs.load_lora_weights(folder / "fast", weight_name="pytorch_lora_weights.safetensors")
+    theirs = their_bundled(dtype)
+    theirs.load_lora_weights(BUNDLED / "fast", weight_name="pytorch_lora_weights.safetensors")
     theirs.fuse_lora()
     theirs.scheduler = LCMScheduler.from_config(theirs.scheduler.config)
-    theirs.set_progress_bar_config(disable=True)
     noise = torch.Generator()
     for steps in (1, 2, 4):
         compare(
@@ -103,6 +100,15 @@ def few_steps(dtype: torch.dtype, rounds: int) -> None:
             partial(theirs, "a red apple", num_inference_steps=steps, guidance_scale=1.0, generator=noise),
             rounds,
         )
+
+
+def their_bundled(dtype: torch.dtype) -> StableDiffusionPipeline:
+    """The bundled model in diffusers, which reads no weights in eight bits."""
+    with tempfile.TemporaryDirectory() as folder:
+        safelight.load(device="cpu").save(folder)
+        pipe = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=dtype, safety_checker=None)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
 
 
 def name_of(dtype: torch.dtype) -> str:
