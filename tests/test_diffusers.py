@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import torch
 from diffusion.test_parity import ExactIntegral, diffusers_class
 from PIL import Image
+from tiny_model import tiny_parts
 
 from safelight.pipeline import Pipeline
 
@@ -76,6 +78,31 @@ def test_the_same_picture_with_the_counterpart(
     monkeypatch.setattr(theirs, "scheduler", scheduler)
     expected = theirs(PROMPT, num_inference_steps=STEPS, generator=generator()).images[0]
     ours = pipe(PROMPT, seed=SEED, num_inference_steps=STEPS, sampler=sampler, grid="leading").images[0]
+    assert largest_difference(ours, expected) <= 1
+
+
+def test_a_law_with_zero_terminal_snr_is_walked_as_the_folder_says(tmp_path: Path) -> None:
+    parts = tiny_parts()
+    parts.schedule = replace(parts.schedule, prediction="v", zero_terminal_snr=True)
+    ours = Pipeline(parts)
+    ours.save(tmp_path)
+    theirs = diffusers.StableDiffusionPipeline.from_pretrained(tmp_path)
+    theirs.set_progress_bar_config(disable=True)
+    expected = theirs(PROMPT, num_inference_steps=STEPS, generator=generator()).images[0]
+    assert largest_difference(ours(PROMPT, seed=SEED, num_inference_steps=STEPS).images[0], expected) <= 1
+
+
+def test_a_late_start_counts_the_steps_that_were_planned(pipe: Pipeline, theirs: Any, picture: Image.Image) -> None:
+    """SDE-DPM-Solver++ 3M ends otherwise in runs of fewer than 15 steps."""
+    settings = {"algorithm_type": "sde-dpmsolver++", "solver_order": 3, **CLOSEST}
+    scheduler = diffusers.DPMSolverMultistepScheduler.from_config(theirs.scheduler.config, **settings)
+    changing = diffusers.StableDiffusionImg2ImgPipeline(
+        **{**theirs.components, "scheduler": scheduler}, requires_safety_checker=False
+    )
+    changing.set_progress_bar_config(disable=True)
+    options = {"image": picture, "strength": 0.48, "num_inference_steps": 25}
+    expected = changing(PROMPT, generator=generator(), **options).images[0]
+    ours = pipe(PROMPT, seed=SEED, sampler="dpmpp_3m_sde", grid="leading", **options).images[0]
     assert largest_difference(ours, expected) <= 1
 
 

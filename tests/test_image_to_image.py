@@ -124,6 +124,13 @@ def test_a_black_mask_keeps_all_and_a_white_one_nothing(pipe: Pipeline, picture:
     assert everything.tobytes() == draw(pipe, image=picture, strength=0.6).tobytes()
 
 
+def test_what_a_mask_hides_does_not_shine_through_at_a_strength_of_1(pipe: Pipeline) -> None:
+    hidden = [Image.new("RGB", (64, 64), colour) for colour in ("black", "white")]
+    white = Image.new("L", (64, 64), 255)
+    drawn = {draw(pipe, image=image, mask_image=white, strength=1).tobytes() for image in hidden}
+    assert len(drawn) == 1
+
+
 def test_a_mask_is_scaled_with_its_picture(pipe: Pipeline, picture: Image.Image, mask: Image.Image) -> None:
     large = picture.resize((128, 128), Image.Resampling.NEAREST)
     drawn = draw(pipe, image=large, mask_image=mask.resize((128, 128)), width=64, height=64, strength=1)

@@ -118,11 +118,11 @@ def _write_as(
     if style is not None:
         raise BadInput(f"style is {style!r}; only a LoRA or an embedding is written in a style.")
     parts, name = open_model(source, _in_memory(dtype), variant=variant, prediction=prediction, weights=weights)
-    if out.suffix == FILE:
-        save_single_file(out, parts)
-    else:
+    if out.suffix != FILE:
         save_folder(out, parts)
-    return f"the model {name}"
+        return f"the model {name}"
+    save_single_file(out, parts)
+    return f"the model {name}" + (", without its LoRA for few steps, a file of its own" if parts.few_steps else "")
 
 
 def kind_of(path: Path) -> str:

@@ -87,11 +87,13 @@ class Pipeline(Adapted):
     def usual(self) -> dict[str, Any]:
         """The defaults of a call that are this model's own: what its folder says, or few steps, if it is distilled.
 
-        Its guidance is inside then, and can be chosen only where the UNet is told it.
+        A distilled model's guidance is inside, and can be chosen only where the UNet is told it. The last level of a
+        law with zero terminal signal-to-noise ratio is noise alone, where Karras' grid would spend most of its steps;
+        such a model walks the trailing one (Lin et al. 2023, section 3.3).
         """
         found = DISTILLED.get(self.sampler or "")
         if found is None:
-            return dict(self.suits)
+            return {**({"grid": "trailing"} if self.schedule.config.zero_terminal_snr else {}), **self.suits}
         return found if self.unet.config.guidance_width else {**found, "guidance_scale": 1.0}
 
     def __call__(self, prompt: str | Sequence[str] = "", **options: Any) -> Result:
@@ -165,6 +167,8 @@ class Pipeline(Adapted):
             noise = start_noise()
             x = known + noise * sigmas[0]
             if run.source.mask is not None:
+                if run.strength == 1:  # nothing that the mask hides may shine through
+                    x = noise * run.plan.start_scale
                 mask = run.source.latent_mask(self.autoencoder.config.factor).to(known)
                 denoiser = inpainting(denoiser, known, mask, noise)
         for step in run.plan.sampler(denoiser, x, sigmas, draw):

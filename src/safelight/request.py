@@ -29,13 +29,13 @@ class Request:
     """The arguments of a call, with their defaults.
 
     prompt: one or several. image: a file or picture to start from. mask_image: white where `image` is to be redrawn.
-    strength: 0 keeps `image`, 1 keeps nothing of it; None is 0.75, or 1 for models made for inpainting. height, width:
-    pixels, multiples of 8; by default those of `image`, or of the pictures that the model was trained on.
-    guidance_scale: 1 is none. guidance_rescale: 0 is none. guidance_end: the share of the steps that are steered, from
-    the first; the others cost half, and change little (Kynkaanniemi et al. 2024). sampler, grid: names in
-    safelight.SAMPLERS and safelight.GRIDS; a grid of None is the sampler's own. seed: of the first picture, the next
-    have seed + 1 and so on; None draws one. num_images: for each prompt. latents: unit-variance start noise
-    (n, c, h / 8, w / 8), instead of what the seeds give.
+    strength: 0 keeps `image`, 1 keeps what shines through the strongest noise, and behind a mask nothing; None is 0.75,
+    or 1 for models made for inpainting. height, width: pixels, multiples of 8; by default those of `image`, or of the
+    pictures that the model was trained on. guidance_scale: 1 is none. guidance_rescale: 0 is none. guidance_end: the
+    share of the steps that are steered, from the first; the others cost half, and change little (Kynkaanniemi et al.
+    2024). sampler, grid: names in safelight.SAMPLERS and safelight.GRIDS; a grid of None is the sampler's own. seed: of
+    the first picture, the next have seed + 1 and so on; None draws one. num_images: for each prompt. latents:
+    unit-variance start noise (n, c, h / 8, w / 8), instead of what the seeds give.
 
     What only some models take: depth_map, lighter where things are nearer. semantic_map, a grey picture of the labels'
     numbers. class_label: a class's number. boxes: labelled places. noise_level: of the noise that hides the faults of

@@ -76,7 +76,8 @@ def open_map(name: str, source: str | os.PathLike[str] | Image.Image, width: int
     Raises BadInput for one in colours.
     """
     found = read_picture(source)
-    if found.mode not in ("L", "P", "I;16", "I", "1"):
+    fractions = ("F",) if name == "depth_map" else ()
+    if found.mode not in ("L", "P", "I;16", "I", "1", *fractions):
         raise BadInput(
             f"{name} is a picture in {found.mode}; it must be grey (or with a palette): numbers, no colours."
         )

@@ -159,6 +159,7 @@ def test_the_settings_in_a_header_count(settings: dict[str, object], scale: floa
         ({"unet.use_dora": True}, "use_dora is True"),
         ({"unet.lora_alpha": "many"}, "lora_alpha is 'many'"),
         ({"unet.alpha_pattern": [1]}, "alpha_pattern"),
+        ({"unet.alpha_pattern": {".*attn1.*": 2}}, "alpha_pattern has the regular expression '.*attn1.*'"),
         ([], "list"),
     ],
 )

@@ -53,6 +53,7 @@ def test_thirty_boxes_fill_the_published_length() -> None:
         ([], "holds 0 boxes; this model takes 1 to 30"),
         ([Box(label=1, **WHOLE)] * 31, "holds 31 boxes"),
         ([Box(label=8191, **WHOLE)], "label is 8191; this model knows 0 to 8190"),
+        ([{"label": 1, **WHOLE}], "boxes holds {'label': 1, .*each must be a safelight.conditioning.Box"),
     ],
 )
 def test_what_the_model_cannot_read_is_refused(boxes: list[Box], message: str) -> None:

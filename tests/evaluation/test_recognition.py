@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
+from safelight.errors import BadInput
 from safelight.evaluation.recognition import recognition
 from safelight.evaluation.report import Report
 
@@ -35,6 +37,11 @@ def test_a_judge_that_cannot_decide_has_not_recognised() -> None:
     found = recognition("concept", "judge", torch.ones(1, 6), LABELS, ["fox"], [None])
     assert found is not None
     assert [figure.interval.value for figure in found.figures] == [0, 0]
+
+
+def test_a_damaged_judge_is_named() -> None:
+    with pytest.raises(BadInput, match="The judge 7 gives scores that are no finite numbers"):
+        recognition("concept", "judge 7", torch.full((1, 6), float("nan")), LABELS, ["fox"], [None])
 
 
 def test_nothing_was_asked_for() -> None:

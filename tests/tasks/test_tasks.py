@@ -116,6 +116,9 @@ def test_what_it_has_no_use_for_is_refused(kind: str, inputs: dict[str, dict[str
     for name in useless.keys() - {*pipe.task.needs, *pipe.task.takes}:
         with pytest.raises(BadInput, match=f"it has no use for {name}"):
             draw(pipe, inputs[kind], **{name: useless[name]})
+    if pipe.task.strength is None:
+        with pytest.raises(BadInput, match=r"it starts from noise; leave out strength \(got 0.5\)"):
+            draw(pipe, inputs[kind], strength=0.5)
     if not pipe.task.reads_text:
         with pytest.raises(BadInput, match="it reads no text; leave the prompt empty"):
             draw(pipe, inputs[kind], prompt="a fox")
@@ -147,12 +150,20 @@ def test_what_the_mask_keeps_comes_back_byte_equal(
         ("upscaling", {"noise_level": 351}, "noise_level is 351; this model was trained with 0 to 350"),
         ("variation", {"noise_level": 1000}, "noise_level is 1000; this model was trained with 0 to 999"),
         ("semantic", {"semantic_map": ramp()}, "semantic_map holds the label 255; this model knows 0 to 6"),
+        ("semantic", {"semantic_map": Image.new("I", (8, 8), -1)}, "semantic_map holds the label -1; this model knows"),
+        ("semantic", {"semantic_map": ramp().convert("F")}, "semantic_map is a picture in F; it must be grey"),
         ("semantic", {"semantic_map": ramp().convert("RGB")}, "semantic_map is a picture in RGB; it must be grey"),
     ],
 )
 def test_bad_values(kind: str, change: dict[str, Any], message: str, inputs: dict[str, dict[str, Any]]) -> None:
     with pytest.raises(BadInput, match=message):
         draw(Pipeline(FAMILY[kind]()), inputs[kind], **change)
+
+
+def test_a_depth_map_may_have_fractions(inputs: dict[str, dict[str, Any]]) -> None:
+    pipe = Pipeline(FAMILY["depth"]())
+    whole = draw(pipe, inputs["depth"]).tobytes()
+    assert draw(pipe, inputs["depth"], depth_map=ramp().convert("F")).tobytes() == whole
 
 
 def test_the_recipe_says_what_was_shown(inputs: dict[str, dict[str, Any]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -210,6 +211,26 @@ def test_an_unknown_noise_law_is_refused(whole: dict[str, Tensor], tmp_path: Pat
     law = torch.linspace(0.9, 0.1, 1000)
     with pytest.raises(BadCheckpoint, match="noise law in 'alphas_cumprod' is unknown"):
         open_single_file(written(tmp_path, {**whole, "alphas_cumprod": law}), given=Given(tokenizer=TOKENIZER))
+
+
+def test_a_mark_of_zero_terminal_snr_stands_above_the_buffers(whole: dict[str, Tensor], tmp_path: Path) -> None:
+    given = Given(tokenizer=TOKENIZER)
+    laws = [
+        open_single_file(written(tmp_path, {**whole, **mark}), given=given).schedule
+        for mark in ({}, {"ztsnr": torch.zeros(0)})
+    ]
+    assert [law.zero_terminal_snr for law in laws] == [False, True]
+    assert replace(laws[1], zero_terminal_snr=False) == laws[0]
+
+
+def test_a_file_notes_what_suits_its_model(sd1: Parts, tmp_path: Path) -> None:
+    path, usual = tmp_path / "model.safetensors", {"num_inference_steps": 3, "grid": None}
+    save_single_file(path, replace(sd1, sampler="lcm", usual=usual))
+    again = open_single_file(path, given=Given(tokenizer=TOKENIZER))
+    assert (again.sampler, again.usual) == ("lcm", usual)
+    for noted in ({"sampler": "fast"}, {"usual": {"speed": 1}}):
+        with pytest.raises(BadCheckpoint, match="metadata 'safelight' of the file cannot be read"):
+            open_single_file(written(tmp_path, load_file(path), {"safelight": json.dumps(noted)}))
 
 
 def test_what_no_mark_tells_is_probed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

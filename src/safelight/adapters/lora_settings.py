@@ -18,6 +18,8 @@ from safelight.errors import BadCheckpoint
 SETTINGS = "lora_adapter_metadata"  # the field of the header; in it "unet." or "text_encoder." stands before each name
 METHODS = ("use_dora", "use_qalora", "use_bdlora", "lora_bias", "fan_in_fan_out")  # of PEFT's, that change the formula
 
+REGULAR_EXPRESSION = frozenset("*+?()[]{}|\\$^")  # PEFT reads names as such; a name of a layer has none of these
+
 
 @dataclass(frozen=True)
 class Alphas:
@@ -41,6 +43,10 @@ def read_settings(source: str, values: Mapping[str, Any]) -> Alphas:
     exceptions = values.get("alpha_pattern") or {}
     if not isinstance(exceptions, Mapping):
         raise BadCheckpoint(f"{source!r}: alpha_pattern is {exceptions!r}; it must be an object.")
+    if patterns := [name for name in exceptions if set(name.removeprefix("^")) & REGULAR_EXPRESSION]:
+        raise BadCheckpoint(
+            f"{source!r}: alpha_pattern has the regular expression {patterns[0]!r}; supported are names of layers."
+        )
     common = values.get("lora_alpha")
     return Alphas(
         None if common is None else _number(source, "lora_alpha", common),

@@ -251,14 +251,13 @@ def reconstructed(arguments: argparse.Namespace) -> Report:
 
     network, samples, pipeline = judges_of(arguments).network, samples_of(arguments), pipeline_of(arguments)
     assert samples is not None
-    autoencoder, place = pipeline.autoencoder, pipeline.placement
 
     def back(image: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
-            returned: torch.Tensor = autoencoder(image.to(place.device, place.dtype))
-        return returned
+            return pipeline.decoded(pipeline.encoded(image).mean)
 
-    facts = {"model": pipeline.name, "dtype": place.dtype_name, **facts_of(arguments, samples), "version": __version__}
+    dtype = pipeline.placement.dtype_name
+    facts = {"model": pipeline.name, "dtype": dtype, **facts_of(arguments, samples), "version": __version__}
     report = Report(facts, left_out=samples.remarks)
     originals = Pictures(samples.real, on_white, pipeline.size)
     judge_reconstruction(report, originals, back, network, 2 if arguments.small else FEWEST, progress)

@@ -39,7 +39,7 @@ def add_to(commands: Any) -> None:
     command.add_argument("--count", type=int, default=1, metavar="N", help="pictures (default: %(default)s)")
     command.add_argument("--image", metavar="F", help="a picture to start from")
     command.add_argument(
-        "--strength", type=float, metavar="S", help="0 keeps --image, 1 keeps nothing of it (default: 0.75)"
+        "--strength", type=float, metavar="S", help="0 keeps --image, 1 next to nothing of it (default: 0.75)"
     )
     command.add_argument("--mask", metavar="F", help="white where --image is to be redrawn")
     add_input_arguments(command)

@@ -71,6 +71,9 @@ def box_tokens(boxes: Sequence[Box], config: BertConfig) -> Tensor:
         raise BadInput(f"The transformer reads {config.length} tokens; boxes fill a multiple of {TOKENS} and {FRAME}.")
     if not 1 <= len(boxes) <= most:
         raise BadInput(f"boxes holds {len(boxes)} boxes; this model takes 1 to {most}.")
+    for box in boxes:
+        if not isinstance(box, Box):
+            raise BadInput(f"boxes holds {box!r}; each must be a safelight.conditioning.Box.")
     if (highest := max(box.number for box in boxes)) >= unused:
         raise BadInput(f"label is {highest}; this model knows 0 to {unused - 1}.")
     cells = math.isqrt(config.vocabulary)

@@ -32,6 +32,7 @@ from safelight.diffusion.grids import (
 )
 from safelight.diffusion.samplers import SAMPLERS, Sampler
 from safelight.diffusion.samplers.averaging import OF_NOISE, OF_VELOCITY, Averaging
+from safelight.diffusion.samplers.dpmpp_3m_sde import dpmpp_3m_sde
 from safelight.diffusion.samplers.plms import plms
 from safelight.diffusion.samplers.pndm import pndm
 from safelight.diffusion.schedule import Schedule
@@ -109,7 +110,7 @@ def level_courses(end: End) -> Courses:
     }
 
 
-def as_it_is(sampler: Sampler, schedule: Schedule) -> Sampler:
+def as_it_is(sampler: Sampler, schedule: Schedule, steps: int) -> Sampler:
     """Most samplers need nothing but the sigmas."""
     return sampler
 
@@ -119,14 +120,19 @@ def averaging_of(schedule: Schedule) -> Averaging:
     return OF_VELOCITY if schedule.config.prediction == "v" else OF_NOISE
 
 
-def with_averaging(sampler: Sampler, schedule: Schedule) -> Sampler:
+def with_averaging(sampler: Sampler, schedule: Schedule, steps: int) -> Sampler:
     """PLMS, told what to average."""
     return partial(plms, averaging=averaging_of(schedule))
 
 
-def with_halfway_levels(sampler: Sampler, schedule: Schedule) -> Sampler:
+def with_halfway_levels(sampler: Sampler, schedule: Schedule, steps: int) -> Sampler:
     """PNDM, told so too; its Runge-Kutta start visits the level halfway in timesteps."""
     return partial(pndm, averaging=averaging_of(schedule), halfway=schedule.halfway)
+
+
+def with_planned_steps(sampler: Sampler, schedule: Schedule, steps: int) -> Sampler:
+    """SDE-DPM-Solver++ 3M, told how long the run is when it starts late."""
+    return partial(dpmpp_3m_sde, planned=steps)
 
 
 @dataclass(frozen=True)
@@ -136,7 +142,7 @@ class Convention:
     counterpart: str  # the diffusers class that gives the same picture
     grid: str  # where the caller names none
     courses: Courses
-    bind: Callable[[Sampler, Schedule], Sampler] = as_it_is
+    bind: Callable[[Sampler, Schedule, int], Sampler] = as_it_is
 
 
 CONVENTIONS: dict[str, Convention] = {
@@ -156,7 +162,10 @@ CONVENTIONS: dict[str, Convention] = {
         "DPMSolverMultistepScheduler(algorithm_type='sde-dpmsolver++')", "linspace", INTEGRATOR_COURSES
     ),
     "dpmpp_3m_sde": Convention(
-        "DPMSolverMultistepScheduler(algorithm_type='sde-dpmsolver++', solver_order=3)", "linspace", INTEGRATOR_COURSES
+        "DPMSolverMultistepScheduler(algorithm_type='sde-dpmsolver++', solver_order=3)",
+        "linspace",
+        INTEGRATOR_COURSES,
+        with_planned_steps,
     ),
     "unipc": Convention("UniPCMultistepScheduler", "linspace", INTEGRATOR_COURSES),
     "lcm": Convention("LCMScheduler", "distilled", level_courses(at_zero)),
@@ -200,7 +209,7 @@ def plan(schedule: Schedule, sampler: str, grid: str | None, steps: int) -> Plan
     levels = course.grid(schedule, steps)
     end = torch.tensor([course.end(schedule)], dtype=torch.float64)
     return Plan(
-        sampler=convention.bind(SAMPLERS[sampler], schedule),
+        sampler=convention.bind(SAMPLERS[sampler], schedule, steps),
         sigmas=torch.cat([levels.sigmas, end]).float(),
         timestep_of=_lookup(schedule, levels),
         start_scale=course.start(float(levels.sigmas[0])),

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from safelight.errors import BadInput
 from safelight.evaluation.figure import Figure
 from safelight.evaluation.intervals import share
 
@@ -79,6 +80,8 @@ def recognition(
     names = [str(asked[row]) for row in rows]
     columns = torch.tensor([places[label] for label in names])
     chosen = scores[rows].float()
+    if not bool(chosen.isfinite().all()):
+        raise BadInput(f"The {judge} gives scores that are no finite numbers; its weights are damaged.")
     right = chosen.gather(1, columns[:, None])
     rank = (chosen >= right).sum(1) - 1
     return Recognition(name, judge, rank, names, [groups[row] for row in rows])

@@ -55,8 +55,9 @@ def from_map(networks: Networks, run: Run, drawing: Drawing) -> Network:
         raise BadInput("This model has no rescaler for a semantic map.")
     numbers = torch.from_numpy(numpy.asarray(run.maps["semantic_map"]).astype("int64"))
     labels = rescaler.config.in_channels
-    if int(numbers.max()) >= labels:
-        raise BadInput(f"semantic_map holds the label {int(numbers.max())}; this model knows 0 to {labels - 1}.")
+    for label in (int(numbers.min()), int(numbers.max())):
+        if not 0 <= label < labels:
+            raise BadInput(f"semantic_map holds the label {label}; this model knows 0 to {labels - 1}.")
     one_hot = functional.one_hot(numbers, labels).permute(2, 0, 1)[None]
     weight = next(rescaler.parameters())
     return conditioned(networks.predict, Conditioning(beside=rescaler(one_hot.to(weight)).float()))

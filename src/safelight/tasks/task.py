@@ -68,5 +68,7 @@ def check_inputs(task: Task, request: Request, networks: Networks) -> None:
     for name, what in INPUTS.items():
         if getattr(request, name) is not None and name not in (*task.needs, *task.takes):
             raise BadInput(f"{model} {task.does}: it has no use for {name}, {what}.")
+    if request.strength is not None and task.strength is None:
+        raise BadInput(f"{model} {task.does}: it starts from noise; leave out strength (got {request.strength}).")
     if not task.reads_text and any(request.prompts):
         raise BadInput(f"{model} {task.does}: it reads no text; leave the prompt empty (got {request.prompts[0]!r}).")

@@ -33,13 +33,12 @@ from safelight.weights.schedule_config import CLASS as SCHEDULER
 from safelight.weights.schedule_config import DISTILLED
 from safelight.weights.tiny_autoencoder import load_tiny_autoencoder, save_tiny_autoencoder
 from safelight.weights.unet import load_unet, save_unet
+from safelight.weights.usual import USUAL, known_arguments
 from safelight.weights.whole_folder import whole_folder
 
 __all__ = ["FEW_STEPS", "Parts", "open_folder", "save_folder"]
 
 FEW_STEPS = Path("fast") / "pytorch_lora_weights.safetensors"  # in a model's folder; diffusers passes it by
-USUAL = "usual.json"  # the arguments of a call that suit a model best; diffusers passes it by
-ARGUMENTS = ("num_inference_steps", "guidance_scale", "guidance_end", "sampler", "grid")  # those that it may have
 Load = Callable[[Path, torch.dtype | None, str | None], Any]
 
 # The class that wrote a sub-folder -> what opens it.
@@ -88,7 +87,8 @@ def open_folder(path: Path | str, dtype: torch.dtype | None = None, variant: str
         raise BadCheckpoint("\n".join(faults))
     if (path / FEW_STEPS).is_file():
         loaded["few_steps"] = path / FEW_STEPS
-    parts = Parts(**{"autoencoder": Pixels(), **loaded}, usual=_read_usual(path / USUAL))
+    usual = Fields.read(path / USUAL).values if (path / USUAL).is_file() else {}
+    parts = Parts(**{"autoencoder": Pixels(), **loaded}, usual=known_arguments(str(path / USUAL), usual))
     check_fit(parts, repr(str(path)))
     return parts
 
@@ -111,15 +111,6 @@ def save_folder(path: Path | str, parts: Parts) -> None:
         if parts.usual:
             write_json(partial / USUAL, dict(parts.usual))
         write_json(partial / NAME, write_model_index(parts, written))
-
-
-def _read_usual(path: Path) -> dict[str, Any]:
-    """The arguments in that file, if it is there; what they may be is checked when a picture is asked for."""
-    found = Fields.read(path).values if path.is_file() else {}
-    unknown = [name for name in found if name not in ARGUMENTS]
-    if unknown:
-        raise BadCheckpoint(f"{str(path)!r} has {', '.join(unknown)}; allowed are {', '.join(ARGUMENTS)}.")
-    return dict(found)
 
 
 Save = Callable[[Path], None]

@@ -34,6 +34,7 @@ from safelight.weights.vocabularies import tokenizer_for
 
 ENDING = ".safetensors"
 SAME_SCALE = 1e-3  # of half precision
+ZERO_TERMINAL_SNR = "ztsnr"  # the name of an empty tensor by which a fine-tuned model says so
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +86,7 @@ def open_single_file(
             "(--prediction)."
         )
     _settle(loaded, contents, notes, told, scale)
-    parts = Parts(**loaded, **laws)
+    parts = Parts(**loaded, **laws, sampler=notes.sampler, usual=notes.usual)
     parts.schedule = replace(parts.schedule, prediction=told)
     check_fit(parts, repr(str(path)))
     return parts
@@ -166,6 +167,8 @@ def _laws(contents: Contents, tensors: dict[str, Tensor], notes: Notes) -> dict[
         published = [law for row in contents.models if (law := getattr(row, slot)) is not None]
         likely = [*([notes.configs[slot]] if slot in notes.configs else []), *published]
         law = read_law(tensors, prefix, likely) or next(iter(likely), None)
+        if slot == "schedule" and ZERO_TERMINAL_SNR in tensors:  # said later than the buffers of the law
+            law = replace(law or ScheduleConfig(), zero_terminal_snr=True)
         if law is not None:
             laws[slot] = law
     return {"schedule": ScheduleConfig(), **laws}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import save_file
 
@@ -22,6 +23,13 @@ def test_a_row_comes_back_to_half_a_step(tmp_path: Path) -> None:
     # Half a step, and what float16 rounds.
     assert bool(((back - rows).abs() <= largest * (0.5 / 127 + 2**-11) + 1e-7).all())
     assert torch.equal(back[5], torch.zeros_like(back[5]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_the_matrices_are_of_the_type_of_their_biases(dtype: torch.dtype, tmp_path: Path) -> None:
+    numbers = {"a": torch.randn(64, 64, dtype=dtype), "bias": torch.randn(64, dtype=dtype)}
+    save_file(pack_rows(numbers), tmp_path / "w.safetensors")
+    assert {tensor.dtype for tensor in read_file(tmp_path / "w.safetensors").tensors.values()} == {dtype}
 
 
 def test_a_largest_number_is_kept_with_its_sign() -> None:

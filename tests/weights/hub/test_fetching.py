@@ -25,6 +25,16 @@ def test_only_what_is_needed_is_fetched_once(hub: Hub, model_folder: Path) -> No
     assert hub.log == []  # not even a question
 
 
+def test_what_suits_a_model_and_its_few_steps_are_fetched_with_it(hub: Hub, published: dict[str, bytes]) -> None:
+    beside = {"usual.json": b'{"num_inference_steps": 3}', "fast/pytorch_lora_weights.safetensors": b"few steps"}
+    hub.repositories[ID].commit({**published, **beside})
+    parts = open_folder(fetch(ID))
+    assert sorted(hub.fetched()) == sorted([*NEEDED, *beside])
+    assert parts.usual == {"num_inference_steps": 3}
+    assert parts.few_steps is not None
+    assert parts.few_steps.read_bytes() == b"few steps"
+
+
 def test_the_cache_is_the_one_that_others_use(hub: Hub, cache: Path) -> None:
     from huggingface_hub import hf_hub_download, scan_cache_dir
 

@@ -1,7 +1,7 @@
 """SDE-DPM-Solver++ 3M: fresh noise at each step, towards an estimate extrapolated from the last three.
 
 Lu et al. 2022b, section 5, with the slope taken from a parabola in log sigma. Lower orders serve at the start, in the
-last step to 0 and, in runs of fewer than 15 steps, in the one before.
+last step to 0 and, in runs that were planned with fewer than 15 steps, in the one before.
 
 The parabola's curvature enters as in diffusers, so that a seed gives the picture that it gives there. That is not what
 integrating the parabola gives, ((decay - 2h) / 2h^2 + 1) / decay in the terms of `through_three`, and costs accuracy.
@@ -23,20 +23,23 @@ from safelight.diffusion.samplers.step import Interval, Step, intervals
 SHORT_RUN = 15
 
 
-def dpmpp_3m_sde(denoiser: Denoiser, x: Tensor, sigmas: Tensor, noise: NoiseSource) -> Iterator[Step]:
-    """One network call and one noise a step."""
+def dpmpp_3m_sde(
+    denoiser: Denoiser, x: Tensor, sigmas: Tensor, noise: NoiseSource, *, planned: int | None = None
+) -> Iterator[Step]:
+    """One network call and one noise a step. planned: steps of the whole run, where `sigmas` are the rest of it."""
+    short = (planned or len(sigmas) - 1) < SHORT_RUN
     estimates: list[Tensor] = []  # the newest first
     for step in intervals(sigmas):
         denoised = denoiser(x, step.sigma)
         estimates = [denoised, *estimates][:3]
-        x = ancestral(x, _aim(estimates, sigmas, step), step.sigma, step.next_sigma, noise)
+        x = ancestral(x, _aim(estimates, sigmas, step, short), step.sigma, step.next_sigma, noise)
         yield step.done(x, denoised)
 
 
-def _aim(estimates: Sequence[Tensor], sigmas: Tensor, step: Interval) -> Tensor:
+def _aim(estimates: Sequence[Tensor], sigmas: Tensor, step: Interval, short: bool) -> Tensor:
     if len(estimates) == 1 or step.next_sigma == 0:
         return estimates[0]
-    if len(estimates) == 2 or (step.total < SHORT_RUN and step.index == step.total - 2):
+    if len(estimates) == 2 or (short and step.index == step.total - 2):
         return extrapolated(estimates[0], estimates[1], sigmas[step.index - 1], step.sigma, step.next_sigma)
     return through_three(estimates, sigmas[step.index - 2 : step.index + 2])
 

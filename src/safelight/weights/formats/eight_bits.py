@@ -1,7 +1,8 @@
 """Matrices in eight bits: whole numbers from -127 to 127, and beside them what one step is worth in each row.
 
 A quarter of the bytes of float32. Each row's largest number is kept, and the others to half a step, 0.4 % of it
-(symmetric, by output channel: Krishnamoorthi 2018, section 3.1). Only storage: in memory they are float16 again.
+(symmetric, by output channel: Krishnamoorthi 2018, section 3.1). Only storage: in memory they are of the type that the
+biases beside them have.
 """
 
 from __future__ import annotations
@@ -37,11 +38,16 @@ def pack_rows(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def unpack_rows(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The matrices again, as float16. What is no pair of a matrix and its steps is left for others to complain of."""
+    """The matrices again, of the type of the other numbers; float16 where there are none.
+
+    What is no pair of a matrix and its steps is left for others to complain of.
+    """
     unpacked = dict(tensors)
+    others = (each.dtype for name, each in tensors.items() if each.is_floating_point() and not name.endswith(STEPS))
+    dtype = next(others, torch.float16)
     for name in [name for name in tensors if name.endswith(STEPS)]:
         steps, matrix = tensors[name], tensors.get(name.removesuffix(STEPS))
         if matrix is not None and matrix.dtype == torch.int8 and steps.shape == matrix.shape[:1]:
-            unpacked[name.removesuffix(STEPS)] = (matrix.flatten(1) * steps[:, None]).half().view(matrix.shape)
+            unpacked[name.removesuffix(STEPS)] = (matrix.flatten(1) * steps[:, None]).to(dtype).view(matrix.shape)
             del unpacked[name]
     return unpacked

@@ -13,9 +13,11 @@ from pathlib import Path, PurePosixPath
 from safelight.errors import BadCheckpoint, BadInput
 from safelight.weights.fields import Fields
 from safelight.weights.files import STEM_OF_BIN
+from safelight.weights.folder import FEW_STEPS
 from safelight.weights.hub.address import Address
 from safelight.weights.model_index import BY_SCHEDULE, NAME, read_model_index
 from safelight.weights.network_folder import CONFIG, DIFFUSERS, TRANSFORMERS
+from safelight.weights.usual import USUAL
 
 WEIGHTS = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")  # the dearest first, of files that differ in this alone
 STEMS = {DIFFUSERS, TRANSFORMERS, *STEM_OF_BIN.values()}  # how the weights of a folder with a config.json are called
@@ -104,7 +106,8 @@ class _Chooser:
             else:
                 settings += self.settings(folder, NETWORK)
                 weights += self.weights(folder)
-        return (*settings, *weights)
+        beside = (join(path, name) for name in (USUAL, FEW_STEPS.as_posix()))
+        return (*settings, *(name for name in beside if name in self.names), *weights)
 
     def settings(
         self, folder: str, first: tuple[tuple[str, ...], ...], *others: tuple[tuple[str, ...], ...]

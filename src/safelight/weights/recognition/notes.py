@@ -25,6 +25,8 @@ from safelight.errors import BadCheckpoint, BadInput
 from safelight.text import Tokenizer
 from safelight.weights.parts import Parts
 from safelight.weights.recognition.prediction import METADATA
+from safelight.weights.schedule_config import DISTILLED
+from safelight.weights.usual import known_arguments
 
 KEY = "safelight"
 CONFIGS: dict[str, type] = {
@@ -47,10 +49,12 @@ CLIP_TOKENS = 49408  # a vocabulary of this size is CLIP's own, and need not be 
 
 @dataclass(frozen=True)
 class Notes:
-    """configs: slot of Parts -> configuration. tokenizer: one that is not published, or None."""
+    """What was said: configs, slot of Parts -> configuration; the others as in Parts."""
 
     configs: Mapping[str, Any] = field(default_factory=dict)
     tokenizer: Tokenizer | None = None
+    sampler: str | None = None
+    usual: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write_notes(parts: Parts) -> dict[str, str]:
@@ -66,6 +70,10 @@ def write_notes(parts: Parts) -> dict[str, str]:
             "length": tokenizer.length,
             "pad": tokenizer.pad,
         }
+    if parts.sampler is not None:
+        said["sampler"] = parts.sampler
+    if parts.usual:
+        said["usual"] = dict(parts.usual)
     return {KEY: json.dumps(said, ensure_ascii=False), METADATA: parts.schedule.prediction}
 
 
@@ -80,9 +88,12 @@ def read_notes(metadata: Mapping[str, str]) -> Notes:
         return Notes()
     try:
         said = json.loads(metadata[KEY])
-        tokenizer = said.pop("tokenizer", None)
+        tokenizer, sampler = said.pop("tokenizer", None), said.pop("sampler", None)
+        if sampler not in (None, *DISTILLED):
+            raise BadInput(f"sampler is {sampler!r}; known: {', '.join(DISTILLED)}")
+        usual = known_arguments(KEY, said.pop("usual", {}))
         configs = {slot: _config(said[slot]) for slot in (*SLOTS, *LAWS) if slot in said}
-        return Notes(configs, None if tokenizer is None else _tokenizer(tokenizer))
+        return Notes(configs, None if tokenizer is None else _tokenizer(tokenizer), sampler, usual)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, BadInput) as error:
         raise BadCheckpoint(f"The metadata {KEY!r} of the file cannot be read: {error}.") from error
 
