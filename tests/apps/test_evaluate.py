@@ -14,11 +14,13 @@ from tasks.family import FAMILY
 from safelight.apps import drawing
 from safelight.apps.cli import main
 from safelight.apps.evaluate import LISTS
-from safelight.configs import ClassifierConfig
+from safelight.autoencoder import TinyAutoencoder
+from safelight.configs import ClassifierConfig, TinyAutoencoderConfig
 from safelight.evaluation.classifier import Classifier, save_classifier
 from safelight.evaluation.drawn_folder import DrawnFolder
 from safelight.evaluation.prompt_lists import LISTS as KNOWN_LISTS
 from safelight.pipeline import Pipeline
+from safelight.weights import save_tiny_halves
 from tests.data.shapes import SHAPES, write_folder
 from tests.evaluation.tiny_judges import clip_run
 
@@ -249,6 +251,12 @@ def test_an_autoencoder_alone(words: list[str], capsys: pytest.CaptureFixture[st
     assert found.keys() == {"PSNR of illustrations", "SSIM of illustrations", "rKID"}
     assert found["rKID"]["pictures"] == found["rKID"]["real"] == 14
     assert not list(Path().glob("evaluation-*"))
+
+
+def test_a_tiny_decoder_beside_the_encoder(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    save_tiny_halves(Path("e.safetensors"), Path("d.safetensors"), TinyAutoencoder(TinyAutoencoderConfig(width=16)))
+    found = columns(evaluated([*words, "--autoencoder", "--vae", "d.safetensors"], capsys))
+    assert found["PSNR of illustrations"]["pictures"] == 14
 
 
 @pytest.mark.parametrize(
