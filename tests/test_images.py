@@ -72,6 +72,16 @@ def test_transparency_lies_over_white() -> None:
 def test_sixteen_bits_become_eight() -> None:
     grey = Image.fromarray(numpy.array([[0, 257, 32896, 65535]], dtype=numpy.uint16))
     assert [scaled(grey, 4, 1).getpixel((x, 0))[0] for x in range(4)] == [0, 1, 128, 255]
+    turned = Image.frombytes("I;16B", (4, 1), numpy.array([0, 257, 32896, 65535], dtype=">u2").tobytes())
+    assert [scaled(turned, 4, 1).getpixel((x, 0))[0] for x in range(4)] == [0, 1, 128, 255]
+    large = Image.frombytes("I", (2, 1), numpy.array([0, 65535], dtype=numpy.int32).tobytes())
+    assert [scaled(large, 2, 1).getpixel((x, 0))[0] for x in range(2)] == [0, 255]
+
+
+def test_a_size_that_the_format_does_not_have_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"x\.webp' cannot be written"):
+        write_picture(Image.new("RGB", (16384, 1)), tmp_path / "x.webp")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_picture_of_the_right_size_keeps_its_pixels(picture: Image.Image) -> None:

@@ -105,6 +105,24 @@ def test_so_many_of_the_first_steps_are_steered(
     assert rows == [2] * steered + [1] * (8 - steered)
 
 
+@pytest.mark.parametrize(("strength", "steered", "plain"), [(1, 4, 4), (0.5, 2, 2), (0.25, 1, 1)])
+def test_from_a_picture_the_steps_that_are_taken_count(
+    pipe: Pipeline, picture: Image.Image, monkeypatch: pytest.MonkeyPatch, strength: float, steered: int, plain: int
+) -> None:
+    rows: list[int] = []
+    predict = pipe.predict
+    monkeypatch.setattr(pipe, "predict", lambda latent, *others: rows.append(len(latent)) or predict(latent, *others))
+    pipe(PROMPT, image=picture, strength=strength, num_inference_steps=8, guidance_end=0.5)
+    assert rows == [2] * steered + [1] * plain
+
+
+def test_previews_follow_another_autoencoder(model_folder: Path) -> None:
+    pipe, latent = safelight.load(model_folder, device="cpu"), torch.randn(1, 4, 2, 2)
+    before = pipe.preview(latent)[0].tobytes()
+    pipe.autoencoder = tiny_parts(seed=3).autoencoder
+    assert pipe.preview(latent)[0].tobytes() != before
+
+
 def test_the_defaults_are_those_of_the_contract(pipe: Pipeline) -> None:
     named = {
         "negative_prompt": "", "image": None, "mask_image": None, "strength": 0.75, "height": None, "width": None,

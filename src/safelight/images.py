@@ -84,7 +84,7 @@ def scaled(picture: Picture, width: int, height: int) -> Picture:
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     if picture.mode.startswith("I"):  # 16-bit grey, which Pillow would clip at 255
-        picture = picture.point(lambda value: value / 257).convert("L")
+        picture = picture.convert("I").point(lambda value: value / 257).convert("L")
     picture = picture.convert("RGB")
     return picture if picture.size == (width, height) else picture.resize((width, height), Image.Resampling.LANCZOS)
 
@@ -125,7 +125,7 @@ def write_picture(picture: Picture, path: Path) -> None:
     try:
         picture.save(beside, quality=95)
         beside.replace(path)
-    except OSError as error:
-        raise BadInput(f"{str(path)!r} cannot be written: {error.strerror or error}.") from error
+    except (OSError, ValueError) as error:  # the latter of a size that the format does not have
+        raise BadInput(f"{str(path)!r} cannot be written: {getattr(error, 'strerror', None) or error}.") from error
     finally:
         beside.unlink(missing_ok=True)

@@ -59,7 +59,7 @@ def open_model(
         path, name = BUNDLED, "bundled"
     else:
         path = located(model, variant)
-        name = path.resolve().name if Path(model).exists() else str(model)
+        name = Path(model).resolve().name if Path(model).exists() else str(model)
     swaps: dict[Slot, Model | None] = {"autoencoder": autoencoder, "text_encoder": text_encoder, "unet": unet}
     others = {
         slot: open_single_part(located(source), slot, dtype) for slot, source in swaps.items() if source is not None

@@ -37,6 +37,7 @@ from safelight.run import Run
 from safelight.source import digest, open_map, open_source, picture_size
 from safelight.tasks import TASKS, Drawing, Task, check_inputs
 from safelight.weights import Parts, save_folder
+from safelight.weights.parts import AnyAutoencoder
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Pipeline(Adapted):
     def __init__(self, parts: Parts, *, placement: Placement | None = None, name: str = "") -> None:
         super().__init__(parts, placement or placement_for("cpu", "float32"))
         self.name = name
-        self._colours: Callable[[Tensor], Tensor] | None = None
+        self._colours: tuple[AnyAutoencoder, Callable[[Tensor], Tensor]] | None = None
 
     @property
     def task(self) -> Task:
@@ -182,9 +183,9 @@ class Pipeline(Adapted):
 
     def preview(self, latent: Tensor) -> list[Image.Image]:
         """Scaled latents (b, c, h, w) -> rough pictures of w x h pixels, by a linear map from latent to colour."""
-        if self._colours is None:
-            self._colours = latent_colours(self.autoencoder)
-        return [to_picture(image) for image in self._colours(latent / self.autoencoder.config.scale)]
+        if self._colours is None or self._colours[0] is not self.autoencoder:
+            self._colours = self.autoencoder, latent_colours(self.autoencoder)
+        return [to_picture(image) for image in self._colours[1](latent / self.autoencoder.config.scale)]
 
     def finish(self, run: Run, latent: Tensor | None) -> Result:
         """The pictures of a run from its last latent, recipes included; without a step taken, the source itself."""

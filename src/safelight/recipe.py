@@ -117,7 +117,11 @@ def read_recipe(picture: Image.Image, where: str) -> Recipe:
         whole_too = kind | int if float in (kind, *get_args(kind)) else kind
         if name in found and not isinstance(found[name], whole_too):
             raise BadInput(f"The recipe in {where!r} is damaged: {name} is {found[name]!r}.")
-    return Recipe(**found)
+    recipe = Recipe(**found)
+    for name, value in recipe.inputs.items():
+        if not isinstance(value, str):
+            raise BadInput(f"The recipe in {where!r} is damaged: inputs.{name} is {value!r}.")
+    return recipe
 
 
 def whole_number(name: str, value: object, lowest: int, highest: int) -> None:

@@ -48,11 +48,10 @@ class Run:
 
     @property
     def guidance(self) -> Guidance:
-        """How each step is steered; those behind `guidance_end` of the grid are not."""
+        """How each step is steered; those behind that share of the steps taken are not."""
         request = self.request
-        return Guidance(
-            request.guidance_scale, request.guidance_rescale, self.plan.lowest_steered(request.guidance_end)
-        )
+        lowest = self.plan.lowest_steered(request.guidance_end, self.first_step)
+        return Guidance(request.guidance_scale, request.guidance_rescale, lowest)
 
     @property
     def seeds(self) -> list[int]:

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from safelight.apps.cli import main
+from safelight.apps.generate import draw
 from safelight.pipeline import Pipeline
 from safelight.recipe import read_recipe
 
@@ -128,6 +129,35 @@ def test_without_a_name_nothing_is_replaced(words: list[str]) -> None:
     assert Path("picture-1.png").read_text() == "mine"
 
 
+def test_a_name_that_another_run_has_taken_meanwhile_is_left_to_it(
+    words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def draw_slowly(*given: Any) -> Any:
+        Path("picture-1-2.png").write_text("theirs")
+        return draw(*given)
+
+    monkeypatch.setattr("safelight.apps.generate.draw", draw_slowly)
+    assert main([*words, "--count", "2"]) == 0
+    assert Path("picture-1-2.png").read_text() == "theirs"
+    assert sorted(file.name for file in Path.cwd().iterdir()) == [
+        "picture-1-2.png",
+        "picture-2-1.png",
+        "picture-2-2.png",
+    ]
+
+
+def test_too_large_for_the_memory(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(Pipeline, "decode", full)
+    said = refused([*words, "--count", "2", "--width", "72"], capsys)
+    assert "not enough memory for 2 x 72 x 64 pixels in float32; ask for fewer (--count)" in said
+    assert list(Path.cwd().iterdir()) == []
+
+
 def test_a_file_that_was_named_is_replaced(words: list[str]) -> None:
     Path("x.png").write_text("an old one")
     assert main([*words, "--out", "x.png"]) == 0
@@ -162,6 +192,7 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "no such folder": (["--out", "no/x.png"], "'no' does not exist"),
     "a folder": (["--out", "folder.png"], "is a folder"),
     "no ending": (["--out", "x"], "allowed: .png"),
+    "no name": (["--out", "", "--count", "2"], "it must name a file"),
     "another ending": (["--out", "x.psd"], "allowed: .png"),
     "a sheet that is no picture": (["--sheet", "x.txt"], "allowed: .png"),
     "a name too long": (["--out", f"{'x' * 300}.png"], "File name too long"),

@@ -12,7 +12,9 @@ import torch
 from PIL import Image
 from tiny_model import tiny_parts
 
+import safelight
 from safelight.apps.cli import main
+from safelight.converting import convert
 from safelight.images import Drawn
 from safelight.pipeline import Pipeline
 
@@ -108,10 +110,17 @@ def test_the_model_is_looked_for_where_the_recipe_says(
     pipe("a", **FEW).images[0].save("x.png")
     code, _, error = replay("x.png", capsys=capsys)
     assert code == 2
-    assert "The model 'tiny' of this picture is no folder here; say with --model where it is." in error
+    assert "The model 'tiny' of this picture is not here; say with --model where it is." in error
     here = Path.cwd()
     monkeypatch.chdir(model_folder.parent)
     assert replay(str(here / "x.png"), capsys=capsys)[1]["same"]
+
+
+@pytest.mark.parametrize("name", ["run", "one.safetensors"])
+def test_a_run_and_a_file_are_found_again(name: str, model_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    convert(model_folder, name if "." in name else f"{name}/model")
+    safelight.load(name, device="cpu")("a", **FEW).images[0].save("x.png")
+    assert replay("x.png", capsys=capsys)[1]["same"]
 
 
 def test_what_cannot_be_replayed(
@@ -130,6 +139,10 @@ def test_what_cannot_be_replayed(
         "sampler.png": json.dumps({**asdict(recipe), "sampler": "eulr"}),
         "dtype.png": json.dumps({**asdict(recipe), "dtype": "float3"}),
         "prompt.png": json.dumps({**asdict(recipe), "prompt": "\ud800"}),
+        "number.png": json.dumps({**asdict(recipe), "inputs": {"noise_level": 3}}),
+        "adapters.png": json.dumps({**asdict(recipe), "inputs": {"adapters": "x"}}),
+        "label.png": json.dumps({**asdict(recipe), "inputs": {"class_label": "x"}}),
+        "boxes.png": json.dumps({**asdict(recipe), "inputs": {"boxes": "5"}}),
     }
     for name, text in changed.items():
         Drawn.of(picture, {"safelight": text}).save(name)
@@ -145,6 +158,10 @@ def test_what_cannot_be_replayed(
         "sampler.png": "Did you mean 'euler'?",
         "dtype.png": "dtype 'float3' is unknown",
         "prompt.png": "no UTF-8",
+        "number.png": "'number.png' is damaged: inputs.noise_level is 3",
+        "adapters.png": "'adapters.png' is damaged",
+        "label.png": "'label.png' is damaged",
+        "boxes.png": "'boxes.png' is damaged",
     }.items():
         code, answer, error = replay(name, "--model", str(model_folder), capsys=capsys)
         assert (code, answer, error.count("\n")) == (2, {}, 1)

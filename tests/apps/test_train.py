@@ -160,6 +160,18 @@ def test_control_c_saves_the_step_that_was_under_way(
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_control_c_behind_the_last_step_is_heard(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    export = AutoencoderTask.export
+
+    def interrupted(*arguments: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        export(*arguments)
+
+    monkeypatch.setattr(AutoencoderTask, "export", interrupted)
+    assert train("autoencoder", "--data", str(data), "--out", str(tmp_path)) == 130
+    assert (tmp_path / "vae" / "config.json").is_file()
+
+
 def test_sigterm_saves_too_and_leaves_with_its_own_code(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:

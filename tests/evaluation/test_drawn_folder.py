@@ -94,5 +94,10 @@ def test_a_damaged_companion(tmp_path: Path) -> None:
     drawn.begin()
     drawn.write(0, plain("red"))
     drawn.file(0).with_suffix(".json").write_text("{", "utf-8")
-    with pytest.raises(BadInput, match=r"000000\.json' cannot be read"):
+    with pytest.raises(BadInput, match=r"000000\.json' cannot be read.*delete it, and its picture is drawn again"):
         drawn.missing()
+    drawn.file(0).with_suffix(".json").unlink()
+    assert 0 in drawn.missing()
+    (drawn.path / "evaluation.json").write_text("{", "utf-8")
+    with pytest.raises(BadInput, match="cannot be read.*name a new folder with --pictures"):
+        folder(tmp_path).begin()

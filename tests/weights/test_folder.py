@@ -77,6 +77,15 @@ def test_saving_over_the_folder_that_is_open(folder: Path, theirs: Path) -> None
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
 
+def test_what_suited_a_model_goes_with_it(folder: Path, parts: Parts, tmp_path: Path) -> None:
+    (lora := tmp_path / "lora.safetensors").write_bytes(b"few steps")
+    save_folder(folder, replace(parts, few_steps=lora, usual={"num_inference_steps": 3}))
+    assert open_folder(folder).few_steps == folder / "fast" / "pytorch_lora_weights.safetensors"
+    save_folder(folder, parts)
+    again = open_folder(folder)
+    assert (again.few_steps, again.usual) == (None, {})
+
+
 def test_a_folder_of_something_else_is_not_overwritten(parts: Parts, tmp_path: Path) -> None:
     (tmp_path / "photographs").mkdir()
     (tmp_path / "photographs" / "fox.png").write_text("fox")

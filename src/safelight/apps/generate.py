@@ -18,6 +18,7 @@ from safelight.apps.inputs import (
     read_boxes,
 )
 from safelight.apps.terminal import add_json_argument, add_model_arguments, answer, pipeline_of, progress
+from safelight.errors import BadInput
 from safelight.request import Request
 
 if TYPE_CHECKING:
@@ -64,8 +65,15 @@ def run(arguments: argparse.Namespace) -> None:
     check_given(pipeline, request, arguments.prompt)
     add_adapters(pipeline, arguments)
     result = draw(pipeline, pipeline.prepare(request))
-    for picture, file in zip(result.images, files, strict=True):
-        write_picture(picture, file)
+    taken = free_files(arguments.count) if arguments.out is None else []
+    files = taken or files
+    try:
+        for picture, file in zip(result.images, files, strict=True):
+            write_picture(picture, file)
+    finally:
+        for file in taken:
+            if not file.stat().st_size:
+                file.unlink()
     if arguments.sheet:
         write_picture(grid(result.images), arguments.sheet)
     seconds = round(time.perf_counter() - started, 2)
@@ -78,11 +86,23 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def draw(pipeline: Pipeline, prepared: Run) -> Result:
-    """A run of the pipeline with a progress bar."""
+    """A run of the pipeline with a progress bar; raises BadInput where it needs more memory than there is."""
+    import torch
+
     latent = None
-    for step in progress(pipeline.steps(prepared), prepared.total, "step"):
-        latent = step.latent
-    return pipeline.finish(prepared, latent)
+    try:
+        for step in progress(pipeline.steps(prepared), prepared.total, "step"):
+            latent = step.latent
+        return pipeline.finish(prepared, latent)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error):
+            count = len(prepared.request.picture_prompts)
+            raise BadInput(
+                f"There is not enough memory for {count} x {prepared.width} x {prepared.height} pixels in "
+                f"{pipeline.placement.dtype_name}; ask for fewer (--count), smaller ones (--width, --height), or less "
+                "precise numbers (--dtype bfloat16)."
+            ) from error
+        raise
 
 
 def request_of(arguments: argparse.Namespace, usual: Mapping[str, Any] | None = None) -> Request:
@@ -120,8 +140,24 @@ def output_files(out: Path | None, count: int) -> list[Path]:
     return numbered(out, count)
 
 
+def free_files(count: int) -> list[Path]:
+    """The first names that nobody has, taken with empty files: another run may ask at the same moment."""
+    while True:
+        files, taken = output_files(None, count), []
+        try:
+            for file in files:
+                file.touch(exist_ok=False)
+                taken.append(file)
+            return files
+        except FileExistsError:
+            for file in taken:
+                file.unlink()
+
+
 def numbered(file: Path, count: int) -> list[Path]:
     """The file itself for one picture, else the same name with -1, -2, ... before its ending."""
+    if not file.name:
+        raise BadInput(f"--out is {str(file)!r}; it must name a file.")
     if count == 1:
         return [file]
     return [file.with_name(f"{file.stem}-{i + 1}{file.suffix}") for i in range(count)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,8 +54,10 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.out:
         check_writable(arguments.out)
     pipeline = load(arguments.model or recipe.model, dtype=recipe.dtype, device=arguments.device)
-    put_on(pipeline, recipe)
-    prepared = pipeline.prepare(request_of(recipe, arguments))
+    with readable(arguments.picture):
+        put_on(pipeline, recipe)
+        request = request_of(recipe, arguments)
+    prepared = pipeline.prepare(request)
     for number, hint in enumerate(prepared.control_images, 1):
         check_digest("--control-image", recipe.inputs.get(f"control_image {number}"), digest(hint))
     for name, flag in MAPS.items():
@@ -83,8 +87,8 @@ def check_recipe(recipe: Recipe, arguments: argparse.Namespace) -> None:
     check_sources(recipe.mask, arguments.mask, "--mask")
     for name, flag in MAPS.items():
         check_sources(recipe.inputs.get(name), getattr(arguments, flag), f"--{flag}")
-    if arguments.model is None and recipe.model != "bundled" and not Path(recipe.model or "?").is_dir():
-        raise BadInput(f"The model {recipe.model!r} of this picture is no folder here; say with --model where it is.")
+    if arguments.model is None and recipe.model != "bundled" and not Path(recipe.model or "?").exists():
+        raise BadInput(f"The model {recipe.model!r} of this picture is not here; say with --model where it is.")
 
 
 def check_sources(digest: str | None, file: str | None, name: str) -> None:
@@ -99,6 +103,17 @@ def check_digest(name: str, before: str | None, now: str | None) -> None:
     """Raise BadInput where a source is not the one that the recipe was made with."""
     if before != now:
         raise BadInput(f"{name} is not the picture that the recipe was made with; its digest differs.")
+
+
+@contextmanager
+def readable(picture: str) -> Iterator[None]:
+    """Turn what a recipe's texts cannot be read as into one sentence."""
+    try:
+        yield
+    except BadInput:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise BadInput(f"The recipe in {str(picture)!r} is damaged: {error}.") from error
 
 
 def request_of(recipe: Recipe, arguments: argparse.Namespace) -> Request:

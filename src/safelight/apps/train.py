@@ -174,6 +174,8 @@ def turn(name: str, inputs: Inputs, recipe: Any, processes: Processes) -> dict[s
             if processes.any(bool(asked)):
                 steps.close()
                 leave(asked[0] if asked else signal.SIGTERM, step.step)
+        if processes.any(bool(asked)):  # it came behind the last step, while the model was written
+            leave(asked[0] if asked else signal.SIGTERM, config.steps)
     return latest
 
 

@@ -186,9 +186,12 @@ class Plan:
     timestep_of: TimestepOf
     start_scale: float
 
-    def lowest_steered(self, end: float) -> float:
-        """The timestep of the last step with guidance, where that share of the steps has it; 0 where all have."""
-        levels = self.sigmas[:-1]
+    def lowest_steered(self, end: float, first: int = 0) -> float:
+        """The timestep of the last step with guidance, where that share of the steps has it; 0 where all have.
+
+        first: the steps that a late start leaves out, which do not count.
+        """
+        levels = self.sigmas[first:-1]
         steered = round(end * len(levels))
         if steered == len(levels):
             return 0.0

@@ -53,7 +53,7 @@ class DrawnFolder:
         """The numbers of the pictures that are still to be drawn; raises BadInput for one of another prompt."""
         left = []
         for number in range(len(self.prompts)):
-            if not self.file(number).is_file():
+            if not self.file(number).is_file() or not self._companion(number).is_file():
                 left.append(number)
                 continue
             if _facts(self._companion(number)) != self._wanted(number):
@@ -102,7 +102,13 @@ def _facts(file: Path) -> dict[str, Any]:
     try:
         facts = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise BadInput(f"{str(file)!r} cannot be read: {error}; delete it, and its picture is drawn again.") from error
+        raise BadInput(f"{str(file)!r} cannot be read: {error}; {_way_out(file)}.") from error
     if not isinstance(facts, dict):
-        raise BadInput(f"{str(file)!r} holds {type(facts).__name__}, not an object; delete it.")
+        raise BadInput(f"{str(file)!r} holds {type(facts).__name__}, not an object; {_way_out(file)}.")
     return facts
+
+
+def _way_out(file: Path) -> str:
+    if file.name == SETTINGS:
+        return "name a new folder with --pictures"
+    return "delete it, and its picture is drawn again"

@@ -100,7 +100,8 @@ def save_folder(path: Path | str, parts: Parts) -> None:
     for a folder that holds something else.
     """
     check_fit(parts)
-    with whole_folder(Path(path), mark=NAME) as partial:
+    beside = (FEW_STEPS.parent.name, USUAL)  # of a model that lay there before, which they would not suit
+    with whole_folder(Path(path), mark=NAME, stale=beside) as partial:
         written = {}
         for folder, (kind, save) in _savers(parts).items():
             save(partial / folder)

@@ -50,7 +50,7 @@ def save_network(folder: Path | str, config: Mapping[str, Any], stem: str, netwo
 
     Weights that lie there under another name (a variant, shards, a pickle) are not this network's any more, and go.
     """
-    with whole_folder(Path(folder), mark=CONFIG, stale="*model*") as partial:
+    with whole_folder(Path(folder), mark=CONFIG, stale=("*model*",)) as partial:
         write_tensors(partial / f"{stem}.safetensors", foreign_tensors(network, table))
         write_json(partial / CONFIG, config)
 

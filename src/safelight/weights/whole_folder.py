@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,11 +12,11 @@ from safelight.errors import BadInput
 
 
 @contextmanager
-def whole_folder(path: Path, *, mark: str, stale: str | None = None) -> Iterator[Path]:
+def whole_folder(path: Path, *, mark: str, stale: Sequence[str] = ()) -> Iterator[Path]:
     """A new folder to fill; it takes the place of `path` when the block ends, and vanishes if the block fails.
 
     mark: the file that tells a model's folder. A folder that is not empty and has none is refused with BadInput. What
-    else lies in a replaced folder moves along, but for files that match the pattern `stale`.
+    else lies in a replaced folder moves along, but for what matches one of the patterns `stale`.
     """
     path = path.resolve()
     _check_replaceable(path, mark)
@@ -43,7 +43,7 @@ def _check_replaceable(path: Path, mark: str) -> None:
         )
 
 
-def _swap(partial: Path, path: Path, stale: str | None) -> None:
+def _swap(partial: Path, path: Path, stale: Sequence[str]) -> None:
     if not path.exists():
         partial.rename(path)
         return
@@ -55,6 +55,6 @@ def _swap(partial: Path, path: Path, stale: str | None) -> None:
         old.rename(path)
         raise
     for entry in list(old.iterdir()):
-        if not (path / entry.name).exists() and not (stale and entry.match(stale)):
+        if not (path / entry.name).exists() and not any(map(entry.match, stale)):
             entry.rename(path / entry.name)
     shutil.rmtree(old, ignore_errors=True)
