@@ -99,5 +99,5 @@ def test_a_damaged_companion(tmp_path: Path) -> None:
     drawn.file(0).with_suffix(".json").unlink()
     assert 0 in drawn.missing()
     (drawn.path / "evaluation.json").write_text("{", "utf-8")
-    with pytest.raises(BadInput, match="cannot be read.*name a new folder with --pictures"):
+    with pytest.raises(BadInput, match=r"cannot be read.*name a new folder with --pictures"):
         folder(tmp_path).begin()
