@@ -176,6 +176,19 @@ def test_it_runs_in_its_own_precision_and_reads_only_the_latent_of_an_inpainting
     assert relative_error(found.middle, expected.mid_block_res_sample) < 0.1
 
 
+def test_where_half_precision_overflows_it_runs_again_in_float32(tmp_path: Path) -> None:
+    network = ours_of(make(), tmp_path)
+    latent, _, context, hint = inputs()
+    with torch.no_grad():
+        network.zero_middle.weight.mul_(5e4 / network.zero_middle.weight.abs().max())
+        expected = Controls([Control(network=network, hint=hint)], [3.0]).residuals(latent, 3.0, context)
+        half = copy.deepcopy(network).half()
+        assert float(expected.middle.abs().max()) > torch.finfo(torch.float16).max
+        found = Controls([Control(network=half, hint=hint)], [3.0]).residuals(latent, 3.0, context)
+    assert relative_error(found.middle, expected.middle) < 1e-2
+    assert {weight.dtype for weight in half.parameters()} == {torch.float16}
+
+
 def test_the_published_number_of_parameters() -> None:
     sd_2: dict[str, Any] = {"cross_attention_dim": 1024, "attention_head_dim": [5, 10, 20, 20]}
     with torch.device("meta"):

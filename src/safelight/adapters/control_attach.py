@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from safelight.adapters.attachment import Attachment
 from safelight.adapters.controlnet import ControlNet
 from safelight.errors import BadCheckpoint, BadInput
+from safelight.placement import run_in_half
 from safelight.unet import UNet
 from safelight.unet.unet import Residuals
 
@@ -111,15 +112,22 @@ def check_control(network: ControlNet, unet: UNet) -> None:
 
 
 def _called(control: Control, latent: Tensor, timestep: Tensor | float, context: Tensor | None) -> Residuals:
-    """One ControlNet's residuals in the latent's precision; it runs in its own.
+    """One ControlNet's residuals in the latent's precision; it runs in its own, or in float32 where that overflows.
 
     Of an inpainting UNet's channels it sees the first, which are the latent.
     """
-    weight = control.network.conv_in.weight
-    own = latent[:, : control.network.config.unet.in_channels]
-    context = None if context is None else context.to(weight)
-    found = control.network(own.to(weight), timestep, context, control.hint.to(weight))
-    return Residuals([skip.to(latent) for skip in found.skips], found.middle.to(latent))
+    network = control.network
+    own = latent[:, : network.config.unet.in_channels]
+    found: list[Residuals] = []
+
+    def call() -> Tensor:
+        weight = network.conv_in.weight
+        read = None if context is None else context.to(weight)
+        found[:] = [network(own.to(weight), timestep, read, control.hint.to(weight))]
+        return torch.stack([part.abs().amax() for part in (*found[0].skips, found[0].middle)])
+
+    run_in_half(network, call, "ControlNet")
+    return Residuals([skip.to(latent) for skip in found[0].skips], found[0].middle.to(latent))
 
 
 def _scaled(residuals: Residuals, strength: float) -> Residuals:
