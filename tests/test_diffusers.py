@@ -90,9 +90,7 @@ def test_a_law_with_zero_terminal_snr_is_walked_as_the_folder_says(tmp_path: Pat
     theirs.set_progress_bar_config(disable=True)
     expected = theirs(PROMPT, num_inference_steps=STEPS, generator=generator()).images[0]
     assert largest_difference(ours(PROMPT, seed=SEED, num_inference_steps=STEPS).images[0], expected) <= 1
-    assert Pipeline(replace(parts, usual={"grid": "linspace"})).usual == {
-        "grid": "linspace"
-    }  # what it says comes first
+    assert Pipeline(replace(parts, usual={"grid": "linspace"})).usual == {"grid": "linspace"}  # its own word
 
 
 def test_a_late_start_counts_the_steps_that_were_planned(pipe: Pipeline, theirs: Any, picture: Image.Image) -> None:
