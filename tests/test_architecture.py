@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "unet": FOUNDATION | {"layers"},
     "conditioning": FOUNDATION | {"layers"},
     "weights": FOUNDATION | NETWORKS | {"layers", "catalog", "diffusion"},
-    "adapters": FOUNDATION | NETWORKS | {"layers", "catalog", "weights"},
+    "adapters": FOUNDATION | NETWORKS | {"layers", "catalog", "placement", "weights"},
     "run": FOUNDATION | PICTURES | {"diffusion"},
     "networks": FOUNDATION | NETWORKS | {"diffusion", "placement", "weights"},
     "adapted": FOUNDATION | {"adapters", "images", "networks", "placement", "run", "weights"},
