@@ -94,7 +94,8 @@ class Pipeline(Adapted):
         """
         found = DISTILLED.get(self.sampler or "")
         if found is None:
-            return {**({"grid": "trailing"} if self.schedule.config.zero_terminal_snr else {}), **self.suits}
+            grid = {"grid": "trailing"} if self.schedule.config.zero_terminal_snr else {}
+            return {**grid, **self.suits}
         return found if self.unet.config.guidance_width else {**found, "guidance_scale": 1.0}
 
     def __call__(self, prompt: str | Sequence[str] = "", **options: Any) -> Result:

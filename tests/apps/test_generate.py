@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from safelight.apps.cli import main
-from safelight.apps.generate import draw
+from safelight.apps.generate import draw, free_files, output_files
 from safelight.pipeline import Pipeline
 from safelight.recipe import read_recipe
 
@@ -144,6 +144,20 @@ def test_a_name_that_another_run_has_taken_meanwhile_is_left_to_it(
         "picture-2-1.png",
         "picture-2-2.png",
     ]
+
+
+def test_a_name_that_is_taken_at_the_same_moment_gives_back_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def chosen(out: Path | None, count: int) -> list[Path]:
+        """The first names, and just then another run takes the second of them."""
+        files = output_files(out, count)
+        if files[0].name == "picture-1-1.png":
+            files[1].write_text("theirs")
+        return files
+
+    monkeypatch.setattr("safelight.apps.generate.output_files", chosen)
+    assert free_files(2) == [Path("picture-2-1.png"), Path("picture-2-2.png")]
+    assert Path("picture-1-2.png").read_text() == "theirs"
+    assert not Path("picture-1-1.png").exists()
 
 
 def test_too_large_for_the_memory(

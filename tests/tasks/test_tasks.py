@@ -150,7 +150,11 @@ def test_what_the_mask_keeps_comes_back_byte_equal(
         ("upscaling", {"noise_level": 351}, "noise_level is 351; this model was trained with 0 to 350"),
         ("variation", {"noise_level": 1000}, "noise_level is 1000; this model was trained with 0 to 999"),
         ("semantic", {"semantic_map": ramp()}, "semantic_map holds the label 255; this model knows 0 to 6"),
-        ("semantic", {"semantic_map": Image.new("I", (8, 8), -1)}, "semantic_map holds the label -1; this model knows"),
+        (
+            "semantic",
+            {"semantic_map": labels().convert("I").point(lambda label: label - 1)},
+            "semantic_map holds the label -1; this model knows",
+        ),
         ("semantic", {"semantic_map": ramp().convert("F")}, "semantic_map is a picture in F; it must be grey"),
         ("semantic", {"semantic_map": ramp().convert("RGB")}, "semantic_map is a picture in RGB; it must be grey"),
     ],

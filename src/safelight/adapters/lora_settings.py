@@ -17,7 +17,6 @@ from safelight.errors import BadCheckpoint
 
 SETTINGS = "lora_adapter_metadata"  # the field of the header; in it "unet." or "text_encoder." stands before each name
 METHODS = ("use_dora", "use_qalora", "use_bdlora", "lora_bias", "fan_in_fan_out")  # of PEFT's, that change the formula
-
 REGULAR_EXPRESSION = frozenset("*+?()[]{}|\\$^")  # PEFT reads names as such; a name of a layer has none of these
 
 

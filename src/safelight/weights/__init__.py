@@ -2,7 +2,7 @@
 
 `unet.py`, `autoencoder.py`, `tiny_autoencoder.py`, `clip.py`, `bert.py` and `schedule.py` read and write each part
 alone, `folder.py` a whole model. What the other libraries call each tensor stands in the `*_keys.py` tables, what
-their config.json says in the `*_config.py` files.
+their config.json says in the `*_config.py` files; what a model of ours says beside that, in `usual.py`.
 """
 
 from safelight.weights.autoencoder import load_autoencoder, save_autoencoder
