@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "adapters": FOUNDATION | NETWORKS | {"layers", "catalog", "placement", "weights"},
     "run": FOUNDATION | PICTURES | {"diffusion"},
     "networks": FOUNDATION | NETWORKS | {"diffusion", "placement", "weights"},
-    "adapted": FOUNDATION | {"adapters", "images", "networks", "placement", "run", "weights"},
+    "adapted": FOUNDATION | {"adapters", "autoencoder", "images", "networks", "placement", "run", "weights"},
     "tasks": FOUNDATION | NETWORKS | PICTURES | {"layers", "diffusion", "weights", "networks", "run"},
     "converting": FOUNDATION | NETWORKS | ATTACHED | {"catalog", "opening"},
     "single_part": FOUNDATION | NETWORKS | {"weights"},

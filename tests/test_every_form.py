@@ -24,6 +24,7 @@ import safelight
 from safelight.apps.cli import main
 from safelight.errors import BadCheckpoint
 from safelight.pipeline import Pipeline
+from safelight.recipe import read_recipe
 from safelight.weights import Parts, save_folder
 from safelight.weights.single_file import save_single_file
 
@@ -180,6 +181,8 @@ def test_on_the_command_line(
     assert main([*command, *words(kind)]) == 0
     with Image.open(place / "out.png") as picture:
         raw_picture = numpy.asarray(picture).astype(int)
+        said = {"prediction": "v"} if prediction else {}
+        assert read_recipe(picture, "out.png").opened == {"weights": "raw", **said}
     command = ["generate", "--model", str(place / "model.safetensors")]
     assert main([*command, *words(kind)]) == 0
     with Image.open(place / "out.png") as picture:

@@ -13,13 +13,16 @@ from safetensors.torch import load_file
 
 import safelight
 from safelight.apps.cli import main
+from safelight.autoencoder import Autoencoder, TinyAutoencoder, TinyDecoder, WithTinyDecoder
+from safelight.configs import TinyAutoencoderConfig
 from safelight.errors import BadCheckpoint, BadInput
-from safelight.images import to_tensor
+from safelight.images import to_picture, to_tensor
 from safelight.placement import placement_for
 from safelight.training.distillation.task import DistillationTask, distillation_task
 from safelight.training.finetuning.settings import LoRAConfig
 from safelight.weights import Parts, open_folder, save_folder
-from safelight.weights.folder import FEW_STEPS, USUAL
+from safelight.weights.folder import FEW_STEPS, TINY_DECODER, USUAL
+from safelight.weights.tiny_autoencoder import save_tiny_decoder
 from tests.data.shapes import records
 from tests.tiny_model import tiny_parts
 from tests.training.distillation.tiny_students import recipe, student_task
@@ -90,6 +93,64 @@ def test_a_saved_model_keeps_it_until_it_is_on(student: Path, tmp_path: Path) ->
     assert merged.usual == fast.usual
     both = (pipe("a red apple", seed=2).images[0] for pipe in (fast, merged))
     assert torch.equal(*map(pixels, both))
+
+
+@pytest.fixture
+def both(student: Path, tmp_path: Path) -> Path:
+    """The student with a tiny decoder beside its LoRA."""
+    parts = open_folder(student)
+    torch.manual_seed(2)
+    levels = (1,) * len(parts.autoencoder.config.channels)  # type: ignore[union-attr]  # a KL autoencoder
+    tiny = TinyDecoder(TinyAutoencoderConfig(width=8, encoder_blocks=levels, decoder_blocks=levels))
+    save_tiny_decoder(tmp_path / "tiny.safetensors", tiny)
+    save_folder(tmp_path / "both", replace(parts, tiny_decoder=tmp_path / "tiny.safetensors"))
+    return tmp_path / "both"
+
+
+def test_a_tiny_decoder_paints_what_is_drawn_in_few_steps(student: Path, both: Path) -> None:
+    large, tiny, slow = safelight.load(student, fast=True), safelight.load(both, fast=True), safelight.load(both)
+    latents = [list(pipe.stream("a red apple", seed=1))[-1].latent for pipe in (large, tiny)]
+    assert torch.equal(*latents)
+    assert isinstance(tiny.autoencoder, WithTinyDecoder)
+    with torch.inference_mode():
+        expected = tiny.autoencoder.decoder(latents[0])[0]
+    assert torch.equal(pixels(tiny.decode(latents[0])[0]), pixels(to_picture(expected)))
+    alone = safelight.load(student)("a red apple", seed=1).images[0]
+    assert torch.equal(pixels(slow("a red apple", seed=1).images[0]), pixels(alone))
+
+
+def test_a_tiny_decoder_comes_off_again(both: Path) -> None:
+    pipe = safelight.load(both)
+    own = pipe.autoencoder
+    with pipe.add_few_steps():
+        assert pipe.autoencoder is not own
+        assert pipe.parts().tiny_decoder is None
+    assert pipe.autoencoder is own
+    assert pipe.parts().tiny_decoder == both / TINY_DECODER
+    attachment = pipe.add_few_steps()
+    pipe.autoencoder = own
+    with pytest.raises(BadInput, match="The autoencoder was replaced"):
+        attachment.detach()
+
+
+def test_a_model_may_have_a_tiny_decoder_alone(both: Path, tmp_path: Path) -> None:
+    (both / FEW_STEPS).unlink()
+    fast = safelight.load(both, fast=True)
+    assert isinstance(fast.autoencoder, WithTinyDecoder)
+    assert fast.usual == safelight.load(both).usual == {}
+    fast.save(tmp_path / "saved")
+    assert not isinstance(safelight.load(tmp_path / "saved").autoencoder, WithTinyDecoder)
+    again = safelight.load(tmp_path / "saved", fast=True)
+    assert torch.equal(*(pixels(pipe("a red apple", seed=1).images[0]) for pipe in (fast, again)))
+
+
+def test_another_autoencoder_has_no_use_for_the_models_tiny_decoder(both: Path) -> None:
+    pipe = safelight.load(both, autoencoder=both, fast=True)
+    assert isinstance(pipe.autoencoder, Autoencoder)
+    replaced = safelight.load(both)
+    replaced.autoencoder = TinyAutoencoder(TinyAutoencoderConfig(width=8))
+    replaced.add_few_steps()
+    assert isinstance(replaced.autoencoder, TinyAutoencoder)
 
 
 def test_a_model_without_one_says_so() -> None:

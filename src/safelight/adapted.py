@@ -20,12 +20,15 @@ from safelight.adapters import (
     open_lora,
 )
 from safelight.adapters.control_attach import Controls, check_control
+from safelight.autoencoder import Autoencoder, WithTinyDecoder
 from safelight.errors import BadInput
 from safelight.images import scaled, to_tensor
 from safelight.networks import Networks
-from safelight.placement import Placement
+from safelight.placement import Placement, use_fast_layout
 from safelight.run import Run
 from safelight.weights import Parts
+from safelight.weights.parts import AnyAutoencoder
+from safelight.weights.tiny_autoencoder import load_tiny_decoder
 
 FEW_STEPS_SAMPLER = "lcm"
 Kind = Literal["lora", "embedding", "controlnet", "few_steps"]
@@ -35,7 +38,7 @@ Kind = Literal["lora", "embedding", "controlnet", "few_steps"]
 class Adapter:
     """One adapter that is on. file: where it was opened. weight: how strongly it works; 1 is as it was trained.
 
-    The LoRA for few steps is the model's own and has no file.
+    What the model has beside it for few steps is its own and has no file.
     """
 
     kind: Kind
@@ -72,23 +75,29 @@ class Adapted(Networks):
         return self._remembered(adapter, merge_lora(self, [(open_lora(Path(file), self.unet.config), weight)]))
 
     def add_few_steps(self) -> Attachment:
-        """Add the LoRA that the model has beside it to draw in few steps, which are then the default.
+        """Draw with what the model has beside it for that: a LoRA for few steps, then the default, a tiny decoder.
 
-        Raises BadInput for a model that has none.
+        Raises BadInput for a model that has neither.
         """
-        file, sampler = self.few_steps, self.sampler
-        if file is None:
+        before = self.few_steps, self.tiny_decoder, self.sampler, self.autoencoder
+        if self.few_steps is None and self.tiny_decoder is None:
             raise BadInput(
                 "This model has no LoRA for few steps beside it; `safelight train distill` with distill.learner "
                 '"lora" makes one.'
             )
-        merged = merge_lora(self, [(open_lora(file, self.unet.config), 1.0)])
+        decoding = self._decoding_fast()
+        undo = []
+        if self.few_steps is not None:
+            undo.append(merge_lora(self, [(open_lora(self.few_steps, self.unet.config), 1.0)]).detach)
+            self.sampler = FEW_STEPS_SAMPLER
 
         def back() -> None:
-            self.few_steps, self.sampler = file, sampler
+            if self.autoencoder is not decoding:
+                raise BadInput("The autoencoder was replaced while the model drew in few steps; detach that before.")
+            self.few_steps, self.tiny_decoder, self.sampler, self.autoencoder = before
 
-        self.few_steps, self.sampler = None, FEW_STEPS_SAMPLER
-        return self._remembered(Adapter(kind="few_steps"), Attachment(merged.detach, back))
+        self.few_steps, self.tiny_decoder, self.autoencoder = None, None, decoding
+        return self._remembered(Adapter(kind="few_steps"), Attachment(*undo, back))
 
     def add_embedding(self, file: str | os.PathLike[str], word: str | None = None) -> Attachment:
         """Teach the model a word of textual inversion: as the file calls it, or as `word` does."""
@@ -137,6 +146,13 @@ class Adapted(Networks):
         steered = copy.copy(self)
         steered.controls = Controls(controls, visited(run))
         return steered
+
+    def _decoding_fast(self) -> AnyAutoencoder:
+        """The autoencoder with the tiny decoder that the model has beside it, or as it is."""
+        if self.tiny_decoder is None or not isinstance(self.autoencoder, Autoencoder):
+            return self.autoencoder
+        both = WithTinyDecoder(self.autoencoder, load_tiny_decoder(self.tiny_decoder))
+        return use_fast_layout(both.to(self.placement.device, self.placement.dtype).eval())
 
     def _remembered(self, adapter: Adapter, attachment: Attachment) -> Attachment:
         self._adapters.append(adapter)

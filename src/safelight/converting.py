@@ -122,7 +122,8 @@ def _write_as(
         save_folder(out, parts)
         return f"the model {name}"
     save_single_file(out, parts)
-    return f"the model {name}" + (", without its LoRA for few steps, a file of its own" if parts.few_steps else "")
+    left = ", without what it has beside it for few steps" if parts.few_steps or parts.tiny_decoder else ""
+    return f"the model {name}{left}"
 
 
 def kind_of(path: Path) -> str:

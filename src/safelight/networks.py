@@ -46,7 +46,7 @@ class Networks:
         self.embedding_statistics = parts.embedding_statistics
         self.schedule = Schedule(parts.schedule)
         self.sampler = parts.sampler
-        self.few_steps = parts.few_steps
+        self.few_steps, self.tiny_decoder = parts.few_steps, parts.tiny_decoder
         self.suits = dict(parts.usual)
         self.noise_schedule = None if parts.noise_schedule is None else Schedule(parts.noise_schedule)
         self.controls: Steering | None = None
@@ -66,6 +66,7 @@ class Networks:
             noise_schedule=None if self.noise_schedule is None else self.noise_schedule.config,
             sampler=self.sampler,
             few_steps=self.few_steps,
+            tiny_decoder=self.tiny_decoder,
             usual=self.suits,
         )
 

@@ -76,6 +76,8 @@ def open_model(
         parts = open_single_file(path, dtype, prediction=prediction, weights=weights, given=Given(**whole))
     for slot, other in others.items():
         setattr(parts, slot, in_place_of(parts.autoencoder, other) if slot == "autoencoder" else other)
+        if slot == "autoencoder":
+            parts.tiny_decoder = None  # it imitates the decoder that was the model's own
     if others:  # all at once: a UNet and the text encoder that it reads may come together
         swapped = (f"the {slot.replace('_', ' ')} of {str(swaps[slot])!r}" for slot in others)
         check_fit(parts, f"{name!r} with {' and '.join(swapped)}")

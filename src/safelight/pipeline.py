@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -69,9 +69,17 @@ class Pipeline(Adapted):
     tokenizer, text_encoder, unet, autoencoder, schedule: each can be called, replaced or wrapped by its user.
     """
 
-    def __init__(self, parts: Parts, *, placement: Placement | None = None, name: str = "") -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        *,
+        placement: Placement | None = None,
+        name: str = "",
+        opened: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(parts, placement or placement_for("cpu", "float32"))
         self.name = name
+        self.opened = dict(opened or {})  # how, by the arguments of `load`
         self._colours: tuple[AnyAutoencoder, Callable[[Tensor], Tensor]] | None = None
 
     @property
@@ -253,6 +261,7 @@ class Pipeline(Adapted):
             inputs=self._inputs(run),
             own_latents=request.latents is not None,
             model=self.name,
+            opened=self.opened,
             fingerprint=weights,
             dtype=self.placement.dtype_name,
             version=__version__,
@@ -304,7 +313,8 @@ def load(
     variant: "fp16" reads the files of that name. prediction: "epsilon", "v" or "x0", where what a file says or seems to
     say is wrong. weights: "averaged" takes the moving averages that a training file has beside its "raw" weights.
     autoencoder (or a tiny decoder), text_encoder, unet: parts to use instead of the model's own, in a folder or a file.
-    fast: draw in few steps, with the LoRA that the model has beside it for that; the bundled one has.
+    fast: draw in few steps, with the LoRA and the tiny decoder that the model has beside it for that, as the bundled
+    one has.
     Raises BadInput for what is no model, BadCheckpoint for one that is damaged or does not fit together.
     """
     placement = placement_for(device, dtype or ("auto" if is_bundled(model) else None))
@@ -318,7 +328,16 @@ def load(
         text_encoder=text_encoder,
         unet=unet,
     )
-    pipeline = Pipeline(parts, placement=placement, name=name)
+    said = {
+        "variant": variant,
+        "prediction": prediction,
+        "weights": None if weights == "averaged" else weights,
+        "autoencoder": autoencoder,
+        "text_encoder": text_encoder,
+        "unet": unet,
+    }
+    opened = {word: os.fspath(value) for word, value in said.items() if value is not None}
+    pipeline = Pipeline(parts, placement=placement, name=name, opened=opened)
     if fast:
         pipeline.add_few_steps()
     return pipeline

@@ -59,6 +59,7 @@ class Recipe:
     inputs: dict[str, str] = field(default_factory=dict)  # what else the model was shown, by the request's names
     own_latents: bool = False  # the start noise was given; the seed alone does not give this picture
     model: str = ""
+    opened: dict[str, str] = field(default_factory=dict)  # how, by the arguments of `safelight.load`, beside its name
     fingerprint: str = ""
     dtype: str = "float32"
     version: str = ""
@@ -118,9 +119,10 @@ def read_recipe(picture: Image.Image, where: str) -> Recipe:
         if name in found and not isinstance(found[name], whole_too):
             raise BadInput(f"The recipe in {where!r} is damaged: {name} is {found[name]!r}.")
     recipe = Recipe(**found)
-    for name, value in recipe.inputs.items():
-        if not isinstance(value, str):
-            raise BadInput(f"The recipe in {where!r} is damaged: inputs.{name} is {value!r}.")
+    for table in ("inputs", "opened"):
+        for name, value in getattr(recipe, table).items():
+            if not isinstance(value, str):
+                raise BadInput(f"The recipe in {where!r} is damaged: {table}.{name} is {value!r}.")
     return recipe
 
 

@@ -14,9 +14,12 @@ from tiny_model import tiny_parts
 
 import safelight
 from safelight.apps.cli import main
+from safelight.autoencoder import TinyDecoder
+from safelight.configs import TinyAutoencoderConfig
 from safelight.converting import convert
 from safelight.images import Drawn
 from safelight.pipeline import Pipeline
+from safelight.weights.tiny_autoencoder import save_tiny_decoder
 
 FEW = {"num_inference_steps": 3, "seed": 7}
 
@@ -123,6 +126,31 @@ def test_a_run_and_a_file_are_found_again(name: str, model_folder: Path, capsys:
     assert replay("x.png", capsys=capsys)[1]["same"]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--prediction", "x0"],
+        ["--vae", "other"],
+        ["--text-encoder", "other/text_encoder"],
+        ["--unet", "other"],
+        ["--vae", "tiny.safetensors", "--unet", "other"],
+    ],
+)
+def test_how_the_model_was_opened_is_remembered(
+    words: list[str], model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts = tiny_parts(seed=1)
+    Pipeline(parts).save("other")
+    levels = (1,) * len(parts.autoencoder.config.channels)
+    save_tiny_decoder("tiny.safetensors", TinyDecoder(TinyAutoencoderConfig(width=4, decoder_blocks=levels)))
+    command = ["generate", "a red apple", "--steps", "2", "--seed", "1", "--out", "x.png", "--model", str(model_folder)]
+    assert main([*command[:-4], "--out", "plain.png", "--model", str(model_folder)]) == 0
+    assert main([*command, *words]) == 0
+    capsys.readouterr()
+    assert Path("x.png").read_bytes() != Path("plain.png").read_bytes()
+    assert replay("x.png", "--model", str(model_folder), capsys=capsys)[1]["same"]
+
+
 def test_what_cannot_be_replayed(
     pipe: Pipeline, model_folder: Path, picture: Image.Image, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -143,6 +171,11 @@ def test_what_cannot_be_replayed(
         "adapters.png": json.dumps({**asdict(recipe), "inputs": {"adapters": "x"}}),
         "label.png": json.dumps({**asdict(recipe), "inputs": {"class_label": "x"}}),
         "boxes.png": json.dumps({**asdict(recipe), "inputs": {"boxes": "5"}}),
+        "opened.png": json.dumps({**asdict(recipe), "opened": {"zoom": "2"}}),
+        "parts.png": json.dumps({**asdict(recipe), "opened": {"unet": 2}}),
+        "prediction.png": json.dumps({**asdict(recipe), "opened": {"prediction": "w"}}),
+        "weights.png": json.dumps({**asdict(recipe), "opened": {"weights": "cooked"}}),
+        "unet.png": json.dumps({**asdict(recipe), "opened": {"unet": "nowhere"}}),
     }
     for name, text in changed.items():
         Drawn.of(picture, {"safelight": text}).save(name)
@@ -154,6 +187,11 @@ def test_what_cannot_be_replayed(
         "absent.png": "No such file",
         "json.png": "is damaged",
         "strange.png": "does not know: zoom",
+        "opened.png": "no model is opened by zoom",
+        "parts.png": "opened.unet is 2",
+        "prediction.png": "prediction 'w' is unknown",
+        "weights.png": "opened.weights is 'cooked'",
+        "unet.png": "'nowhere' is no folder and no file here",
         "size.png": "width is 63",
         "sampler.png": "Did you mean 'euler'?",
         "dtype.png": "dtype 'float3' is unknown",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safelight.apps.generate import draw
-from safelight.apps.terminal import add_json_argument, answer
+from safelight.apps.terminal import add_json_argument, answer, prediction_of
 from safelight.errors import BadInput
 from safelight.request import Request
 
@@ -53,7 +53,8 @@ def run(arguments: argparse.Namespace) -> None:
     check_recipe(recipe, arguments)
     if arguments.out:
         check_writable(arguments.out)
-    pipeline = load(arguments.model or recipe.model, dtype=recipe.dtype, device=arguments.device)
+    model = arguments.model or recipe.model
+    pipeline = load(model, dtype=recipe.dtype, device=arguments.device, **opened_as(recipe, str(arguments.picture)))
     with readable(arguments.picture):
         put_on(pipeline, recipe)
         request = request_of(recipe, arguments)
@@ -89,6 +90,17 @@ def check_recipe(recipe: Recipe, arguments: argparse.Namespace) -> None:
         check_sources(recipe.inputs.get(name), getattr(arguments, flag), f"--{flag}")
     if arguments.model is None and recipe.model != "bundled" and not Path(recipe.model or "?").exists():
         raise BadInput(f"The model {recipe.model!r} of this picture is not here; say with --model where it is.")
+
+
+def opened_as(recipe: Recipe, picture: str) -> dict[str, Any]:
+    """How the recipe's model was opened; raises BadInput for what no model is opened by."""
+    known = {"variant", "prediction", "weights", "autoencoder", "text_encoder", "unet"}
+    if strange := recipe.opened.keys() - known:
+        raise BadInput(f"The recipe in {picture!r} is damaged: no model is opened by {', '.join(sorted(strange))}.")
+    prediction_of(recipe.opened.get("prediction"))
+    if recipe.opened.get("weights", "raw") != "raw":
+        raise BadInput(f"The recipe in {picture!r} is damaged: opened.weights is {recipe.opened['weights']!r}.")
+    return dict(recipe.opened)
 
 
 def check_sources(digest: str | None, file: str | None, name: str) -> None:

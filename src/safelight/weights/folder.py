@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from safelight.autoencoder import Autoencoder, Pixels, TinyAutoencoder, WithTinyDecoder
-from safelight.errors import BadCheckpoint, BadInput
+from safelight.errors import BadCheckpoint
 from safelight.text import BertEncoder, BertTokenizer, Tokenizer
 from safelight.weights.autoencoder import load_autoencoder, save_autoencoder
 from safelight.weights.bert import load_bert, save_bert
@@ -31,14 +31,16 @@ from safelight.weights.parts import Parts
 from safelight.weights.schedule import load_schedule, save_noise_schedule, save_schedule
 from safelight.weights.schedule_config import CLASS as SCHEDULER
 from safelight.weights.schedule_config import DISTILLED
-from safelight.weights.tiny_autoencoder import load_tiny_autoencoder, save_tiny_autoencoder
+from safelight.weights.tiny_autoencoder import load_tiny_autoencoder, save_tiny_autoencoder, save_tiny_decoder
 from safelight.weights.unet import load_unet, save_unet
 from safelight.weights.usual import USUAL, known_arguments
 from safelight.weights.whole_folder import whole_folder
 
-__all__ = ["FEW_STEPS", "Parts", "open_folder", "save_folder"]
+__all__ = ["FEW_STEPS", "TINY_DECODER", "Parts", "open_folder", "save_folder"]
 
-FEW_STEPS = Path("fast") / "pytorch_lora_weights.safetensors"  # in a model's folder; diffusers passes it by
+FAST = Path("fast")  # in a model's folder: what it draws in few steps with; diffusers passes it by
+FEW_STEPS = FAST / "pytorch_lora_weights.safetensors"
+TINY_DECODER = FAST / "taesd_decoder.safetensors"
 Load = Callable[[Path, torch.dtype | None, str | None], Any]
 
 # The class that wrote a sub-folder -> what opens it.
@@ -85,8 +87,8 @@ def open_folder(path: Path | str, dtype: torch.dtype | None = None, variant: str
             faults.append(str(error))
     if faults:
         raise BadCheckpoint("\n".join(faults))
-    if (path / FEW_STEPS).is_file():
-        loaded["few_steps"] = path / FEW_STEPS
+    beside = {"few_steps": path / FEW_STEPS, "tiny_decoder": path / TINY_DECODER}
+    loaded |= {slot: file for slot, file in beside.items() if file.is_file()}
     usual = Fields.read(path / USUAL).values if (path / USUAL).is_file() else {}
     parts = Parts(**{"autoencoder": Pixels(), **loaded}, usual=known_arguments(str(path / USUAL), usual))
     check_fit(parts, repr(str(path)))
@@ -96,19 +98,24 @@ def open_folder(path: Path | str, dtype: torch.dtype | None = None, variant: str
 def save_folder(path: Path | str, parts: Parts) -> None:
     """Write a model that diffusers' pipelines open, whole or not at all.
 
-    Raises BadInput where the parts do not fit together or cannot be said in this layout, where the disk refuses, and
-    for a folder that holds something else.
+    A tiny decoder that stands in for a large one is written into `fast`, where `safelight.load(fast=True)` finds it,
+    and the large one is the model's. Raises BadInput where the parts do not fit together or cannot be said in this
+    layout, where the disk refuses, and for a folder that holds something else.
     """
     check_fit(parts)
-    beside = (FEW_STEPS.parent.name, USUAL)  # of a model that lay there before, which they would not suit
+    beside = (FAST.name, USUAL)  # of a model that lay there before, which they would not suit
     with whole_folder(Path(path), mark=NAME, stale=beside) as partial:
         written = {}
         for folder, (kind, save) in _savers(parts).items():
             save(partial / folder)
             written[folder] = kind
-        if parts.few_steps is not None:
-            (partial / FEW_STEPS).parent.mkdir()
-            shutil.copyfile(parts.few_steps, partial / FEW_STEPS)
+        for source, name in ((parts.few_steps, FEW_STEPS), (parts.tiny_decoder, TINY_DECODER)):
+            if source is not None:
+                (partial / FAST).mkdir(exist_ok=True)
+                shutil.copyfile(source, partial / name)
+        if isinstance(parts.autoencoder, WithTinyDecoder):
+            (partial / FAST).mkdir(exist_ok=True)
+            save_tiny_decoder(partial / TINY_DECODER, parts.autoencoder.decoder)
         if parts.usual:
             write_json(partial / USUAL, dict(parts.usual))
         write_json(partial / NAME, write_model_index(parts, written))
@@ -120,6 +127,8 @@ Save = Callable[[Path], None]
 def _savers(parts: Parts) -> dict[str, tuple[str, Save]]:
     """Sub-folder -> (the class that reads it, what writes it), for the parts that there are."""
     unet, autoencoder, text, tokenizer = parts.unet, parts.autoencoder, parts.text_encoder, parts.tokenizer
+    if isinstance(autoencoder, WithTinyDecoder):
+        autoencoder = autoencoder.autoencoder
     kind = "UNet2DConditionModel" if unet.config.reads_context else "UNet2DModel"
     scheduler = SCHEDULER if parts.sampler is None else DISTILLED[parts.sampler]
     savers: dict[str, tuple[str, Save]] = {
@@ -128,8 +137,6 @@ def _savers(parts: Parts) -> dict[str, tuple[str, Save]]:
     }
     if isinstance(autoencoder, TinyAutoencoder):
         savers["vae"] = ("AutoencoderTiny", lambda folder: save_tiny_autoencoder(folder, autoencoder))
-    elif isinstance(autoencoder, WithTinyDecoder):
-        raise BadInput("This layout has no place for a tiny decoder beside an encoder; save the model without it.")
     elif isinstance(autoencoder, Autoencoder):
         older = isinstance(text, BertEncoder) or text is None
         kind = "VQModel" if autoencoder.config.codes else "AutoencoderKL"

@@ -30,8 +30,9 @@ class Parts:
     image_encoder: of those that are shown a class, a map of labels, a picture's meaning. embedding_statistics,
     noise_schedule: unCLIP's noise on that meaning; the upscaler has the schedule alone, for its small picture.
     sampler: of a UNet that was distilled to few steps, the one that it draws with; None: any. few_steps: the file of a
-    LoRA with which it draws in few steps; None where there is none beside the model. usual: the arguments of a call
-    that suit this model best, where its caller says nothing else.
+    LoRA with which it draws in few steps; None where there is none beside the model. tiny_decoder: the file of a tiny
+    decoder that then decodes; likewise. usual: the arguments of a call that suit this model best, where its caller says
+    nothing else.
     """
 
     unet: UNet
@@ -46,6 +47,7 @@ class Parts:
     noise_schedule: ScheduleConfig | None = None
     sampler: str | None = None
     few_steps: Path | None = None
+    tiny_decoder: Path | None = None
     usual: Mapping[str, Any] = field(default_factory=dict)
 
     @property

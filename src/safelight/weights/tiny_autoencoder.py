@@ -64,6 +64,10 @@ def load_tiny_halves(encoder: Path | str, decoder: Path | str, dtype: torch.dtyp
 
 def save_tiny_halves(encoder: Path | str, decoder: Path | str, autoencoder: TinyAutoencoder) -> None:
     """Write the halves as TAESD's author does, each into its own safetensors file; raises BadInput."""
-    config = autoencoder.config
-    write_tensors(Path(encoder), foreign_tensors(autoencoder.encoder, tiny_encoder_keys(config)))
-    write_tensors(Path(decoder), foreign_tensors(autoencoder.decoder, tiny_decoder_keys(config)))
+    write_tensors(Path(encoder), foreign_tensors(autoencoder.encoder, tiny_encoder_keys(autoencoder.config)))
+    save_tiny_decoder(decoder, autoencoder.decoder)
+
+
+def save_tiny_decoder(file: Path | str, decoder: TinyDecoder) -> None:
+    """Write a decoder alone, as TAESD's author does; raises BadInput."""
+    write_tensors(Path(file), foreign_tensors(decoder, tiny_decoder_keys(decoder.config)))

@@ -11,6 +11,8 @@ import pytest
 import torch
 
 import safelight
+from safelight.autoencoder import TinyDecoder, WithTinyDecoder
+from safelight.configs import TinyAutoencoderConfig
 from safelight.data.record import Record
 from safelight.errors import BadInput
 from safelight.training.autoencoder.settings import ComparisonConfig, DiscriminatorConfig
@@ -24,6 +26,7 @@ from safelight.training.recipe import DecoderRecipe
 from safelight.training.running import left_by, run_stage
 from safelight.training.stages import Inputs
 from safelight.weights import save_folder
+from safelight.weights.tiny_autoencoder import save_tiny_decoder
 from tests.data.shapes import SIDE, records, write_folder
 from tests.training.overfitting import losses_of_one_batch
 from tests.training.tiny_tasks import check_resumes, loop_config, parts
@@ -142,6 +145,50 @@ def test_it_leaves_the_model_with_another_decoder(tmp_path: Path) -> None:
     save_folder(tmp_path / "model", after)
     with pytest.raises(BadInput, match="started from the model"):
         list(run_stage("decoder", inputs, replace(recipe, loop=loop_config(steps=4))))
+
+
+def test_a_tiny_decoder_learns_to_paint_as_well(tmp_path: Path) -> None:
+    task = decoder_task(tmp_path, tiny_blocks=(2, 1), tiny_width=16)
+    assert task.tiny is not None
+    assert {id(p) for p in task.network.parameters()} == {id(p) for p in task.tiny.parameters()}
+    batch = {
+        name: torch.stack([task.sample(index, Random(index))[name] for index in range(4)])
+        for name in ("latent", "image")
+    }
+    before = task.loss(batch, SampleNoise(0, range(4)))["reconstruction"].item()
+    losses_of_one_batch(task, range(4), steps=150, rate=3e-3)
+    assert task.loss(batch, SampleNoise(0, range(4)))["reconstruction"].item() < before / 3
+
+
+def test_the_tiny_decoder_is_left_beside_the_model(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    old = TinyDecoder(TinyAutoencoderConfig(width=4, encoder_blocks=(1, 1), decoder_blocks=(1, 1)))
+    save_tiny_decoder(tmp_path / "old.safetensors", old)
+    save_folder(tmp_path / "model", replace(parts(), tiny_decoder=tmp_path / "old.safetensors"))
+    write_folder(tmp_path / "data", "none")
+    decoder = replace(DECODER, tiny_blocks=(2, 1), tiny_width=8)
+    recipe = DecoderRecipe(decoder=decoder, loss=LOSS, loop=loop_config(steps=3))
+    inputs = Inputs(
+        out=tmp_path / "run", claim=Claim(tmp_path / "run"), data=tmp_path / "data", model=str(tmp_path / "model")
+    )
+    for _ in run_stage("decoder", inputs, recipe):
+        pass
+    left = left_by("decoder", tmp_path / "run")
+    before, after = (safelight.load(folder).parts() for folder in (tmp_path / "model", left))
+    one, other = before.autoencoder.state_dict(), after.autoencoder.state_dict()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    fast = safelight.load(left, fast=True).autoencoder
+    assert isinstance(fast, WithTinyDecoder)
+    assert (fast.decoder.config.width, fast.decoder.config.decoder_blocks) == (8, (2, 1))
+
+
+def test_a_tiny_decoder_has_as_many_levels_as_the_models_own(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"decoder\.tiny_blocks is \[1, 1, 1\]; it needs 2 entries"):
+        decoder_task(tmp_path, tiny_blocks=(1, 1, 1))
+    with pytest.raises(BadInput, match=r"decoder\.tiny_blocks is \[1, 0\]; a level has at least one block"):
+        DecoderConfig(tiny_blocks=(1, 0))
+    with pytest.raises(BadInput, match=r"decoder\.tiny_width is 0"):
+        DecoderConfig(tiny_width=0)
 
 
 @pytest.mark.parametrize(("crop", "said"), [(HALF + 1, f"{HALF + 1}"), (2 * SIDE, f"{2 * SIDE}")])

@@ -10,8 +10,10 @@ from safelight.training.bounds import check_bounds
 
 @dataclass(frozen=True, kw_only=True)
 class DecoderConfig:
-    """Which latents the decoder paints pictures from."""
+    """Which decoder learns to paint pictures, and from which latents."""
 
+    tiny_blocks: tuple[int, ...] = ()  # of each level of a new tiny decoder that learns instead, beside the model's own
+    tiny_width: int = 64  # channels of that one, on all levels
     redrawn: int = 2000  # latents that the model draws anew before the first step, each from noise over a picture's own
     redrawn_share: float = 0.65  # of the samples, which are painted from those; the others from the pictures' own
     redrawn_where: dict[str, tuple[str, ...]] = field(default_factory=dict)  # fields of the pictures that are redrawn
@@ -20,6 +22,9 @@ class DecoderConfig:
     steps: int = 5  # of each redrawing
 
     def __post_init__(self) -> None:
+        if self.tiny_blocks and min(self.tiny_blocks) < 1:
+            raise BadInput(f"decoder.tiny_blocks is {list(self.tiny_blocks)}; a level has at least one block.")
+        check_bounds("decoder", self, 1, float("inf"), "tiny_width")
         check_bounds("decoder", self, 0, float("inf"), "redrawn")
         check_bounds("decoder", self, 0, 1, "redrawn_share")
         check_bounds("decoder", self, 1, 999, "cleanest", "noisiest")

@@ -4,10 +4,14 @@ An autoencoder learns from its own latents, which are exact. What comes out of a
 uneven, white is a little grey, and the decoder paints just that. Here it learns to paint the meant picture, from the
 pictures' own latents and from those that the model has `redrawn`. Nothing else of the model changes: latents mean what
 they meant, as with the decoders that were published after Stable Diffusion 1 (Rombach et al.'s ft-EMA and ft-MSE).
+
+Or a new tiny decoder learns the same, beside the model's own (TAESD, Ollin Boer Bohan 2023): worse by a little, several
+times faster, for pictures in few steps.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, TypeAlias
@@ -16,7 +20,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from safelight.autoencoder import Autoencoder
+from safelight.autoencoder import Autoencoder, TinyDecoder, WithTinyDecoder
+from safelight.configs import TinyAutoencoderConfig
 from safelight.data.collection import check_captions, fingerprint, is_one_of, some_of, split_up
 from safelight.data.record import Record
 from safelight.data.styles import styles_of
@@ -87,7 +92,9 @@ class DecoderTask:
         self.known = min(HELD_OUT, len(self.redrawn) // 2)  # redrawn ones that are not learnt from
         self.size = len(self.own.rows)
         self.comparison = Comparison(loss)
-        painter = nn.ModuleDict({"latent_in": self.autoencoder.latent_in, "decoder": self.autoencoder.decoder})
+        self.tiny = new_tiny_decoder(self.autoencoder, settings)
+        own = nn.ModuleDict({"latent_in": self.autoencoder.latent_in, "decoder": self.autoencoder.decoder})
+        painter = own if self.tiny is None else self.tiny
         self.network = self.comparison.learning_with(painter.requires_grad_(True), "painter")
 
     def sample(self, index: int, random: Random) -> Both:
@@ -109,9 +116,7 @@ class DecoderTask:
     def loss(self, batch: Both, noise: SampleNoise) -> dict[str, Tensor]:
         """Both (b, ...) -> the terms of the loss; those of the discriminator once it has begun."""
         image = batch["image"].contiguous(memory_format=torch.channels_last)
-        return self.comparison.terms(
-            self._painted(batch["latent"]), image, self.autoencoder.decoder.conv_out.weight, noise.step
-        )
+        return self.comparison.terms(self._painted(batch["latent"]), image, self._last_layer, noise.step)
 
     def evaluate(self) -> dict[str, float]:
         """The mean PSNR of held-out pictures from their own latents, and of redrawn ones that were not learnt from."""
@@ -138,19 +143,49 @@ class DecoderTask:
         return to_picture(torch.cat(both, dim=2))
 
     def export(self, folder: Path) -> None:
-        """Write the whole model into `folder/model`; nothing but its decoder has changed."""
-        save_folder(folder / "model", self.parts)
+        """Write the whole model into `folder/model`; nothing but its decoder, or the one beside it, has changed."""
+        parts = self.parts
+        if self.tiny is not None:
+            parts = replace(parts, autoencoder=WithTinyDecoder(self.autoencoder, self.tiny), tiny_decoder=None)
+        save_folder(folder / "model", parts)
+
+    @property
+    def _last_layer(self) -> Tensor:
+        """The weights that paint last."""
+        painter = self.autoencoder.decoder if self.tiny is None else self.tiny
+        return painter.conv_out.weight
 
     def _painted(self, latent: Tensor) -> Tensor:
         """Scaled latents (b, c, h, w) -> pictures (b, 3, f h, f w), float32."""
-        unscaled = latent.to(self.autoencoder.decoder.conv_out.weight.device).float() / self.autoencoder.config.scale
-        return self.autoencoder.decode(unscaled.contiguous(memory_format=torch.channels_last)).float()
+        given = latent.to(self._last_layer.device).float().contiguous(memory_format=torch.channels_last)
+        if self.tiny is not None:
+            return self.tiny(given).float()
+        return self.autoencoder.decode(given / self.autoencoder.config.scale).float()
 
     def _known_pairs(self) -> list[tuple[Tensor, Tensor]]:
         return [
             (self.redrawn.latents[number], self.own.views[self.redrawn.rows[number]].image())
             for number in range(self.known)
         ]
+
+
+def new_tiny_decoder(own: Autoencoder, settings: DecoderConfig) -> TinyDecoder | None:
+    """A tiny decoder of the latents of `own`, where the settings ask for one; raises BadInput where it cannot be."""
+    blocks = settings.tiny_blocks
+    if not blocks:
+        return None
+    tiny = TinyAutoencoderConfig(
+        image_channels=own.config.image_channels,
+        latent_channels=own.config.latent_channels,
+        width=settings.tiny_width,
+        encoder_blocks=blocks[::-1],
+        decoder_blocks=blocks,
+    )
+    if tiny.factor != own.config.factor:
+        levels = len(own.config.channels)
+        raise BadInput(f"decoder.tiny_blocks is {list(blocks)}; it needs {levels} entries, as the model's own decoder.")
+    decoder = TinyDecoder(tiny).to(own.decoder.conv_out.weight.device)
+    return decoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs
 
 
 def check_crop(crop: int, factor: int, side: int) -> None:

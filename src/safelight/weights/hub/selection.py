@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from safelight.errors import BadCheckpoint, BadInput
 from safelight.weights.fields import Fields
 from safelight.weights.files import STEM_OF_BIN
-from safelight.weights.folder import FEW_STEPS
+from safelight.weights.folder import FEW_STEPS, TINY_DECODER
 from safelight.weights.hub.address import Address
 from safelight.weights.model_index import BY_SCHEDULE, NAME, read_model_index
 from safelight.weights.network_folder import CONFIG, DIFFUSERS, TRANSFORMERS
@@ -106,7 +106,7 @@ class _Chooser:
             else:
                 settings += self.settings(folder, NETWORK)
                 weights += self.weights(folder)
-        beside = (join(path, name) for name in (USUAL, FEW_STEPS.as_posix()))
+        beside = (join(path, name) for name in (USUAL, FEW_STEPS.as_posix(), TINY_DECODER.as_posix()))
         return (*settings, *(name for name in beside if name in self.names), *weights)
 
     def settings(
