@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from functools import partial
+from itertools import product
 
 import torch
 from diffusers import (
@@ -86,17 +87,23 @@ def bundled(dtype: torch.dtype, rounds: int) -> None:
 
 
 def few_steps(dtype: torch.dtype, rounds: int) -> None:
-    """The bundled model with its LoRA in one, two and four steps, beside diffusers with the same file, all warm."""
-    ours = safelight.load(dtype=dtype, device="cpu", fast=True)
+    """The bundled model with its LoRA in one, two and four steps, beside diffusers with the same file, all warm.
+
+    With the same decoder on both sides, and with our tiny one against it.
+    """
+    ours = {
+        "": safelight.load(dtype=dtype, device="cpu", fast=True, autoencoder=BUNDLED),
+        ", our tiny decoder": safelight.load(dtype=dtype, device="cpu", fast=True),
+    }
     theirs = their_bundled(dtype)
     theirs.load_lora_weights(BUNDLED / "fast", weight_name="pytorch_lora_weights.safetensors")
     theirs.fuse_lora()
     theirs.scheduler = LCMScheduler.from_config(theirs.scheduler.config)
     noise = torch.Generator()
-    for steps in (1, 2, 4):
+    for steps, (decoder, pipe) in product((1, 2, 4), ours.items()):
         compare(
-            f"bundled model, fast, {steps} steps, {name_of(dtype)}",
-            partial(ours, "a red apple", seed=0, num_inference_steps=steps),
+            f"bundled model, fast, {steps} steps, {name_of(dtype)}{decoder}",
+            partial(pipe, "a red apple", seed=0, num_inference_steps=steps),
             partial(theirs, "a red apple", num_inference_steps=steps, guidance_scale=1.0, generator=noise),
             rounds,
         )

@@ -127,10 +127,30 @@ def test_a_tiny_decoder_comes_off_again(both: Path) -> None:
         assert pipe.parts().tiny_decoder is None
     assert pipe.autoencoder is own
     assert pipe.parts().tiny_decoder == both / TINY_DECODER
+    own.double().train()
+    with pipe.add_few_steps():
+        pass
+    assert (own.decoder.conv_out.weight.dtype, own.training) == (torch.float64, True)
     attachment = pipe.add_few_steps()
     pipe.autoencoder = own
     with pytest.raises(BadInput, match="The autoencoder was replaced"):
         attachment.detach()
+
+
+def test_without_a_tiny_decoder_the_autoencoder_may_be_replaced_meanwhile(student: Path) -> None:
+    pipe = safelight.load(student)
+    attachment = pipe.add_few_steps()
+    pipe.autoencoder = other = TinyAutoencoder(TinyAutoencoderConfig(width=8))
+    attachment.detach()
+    assert pipe.autoencoder is other
+    assert pipe.usual == {}
+
+
+def test_a_tiny_decoder_is_not_saved_beside_another_autoencoder(both: Path, tmp_path: Path) -> None:
+    parts = open_folder(both)
+    save_folder(tmp_path / "other", replace(parts, autoencoder=TinyAutoencoder(TinyAutoencoderConfig(width=8))))
+    assert (tmp_path / "other" / FEW_STEPS).is_file()
+    assert not (tmp_path / "other" / TINY_DECODER).exists()
 
 
 def test_a_model_may_have_a_tiny_decoder_alone(both: Path, tmp_path: Path) -> None:

@@ -79,22 +79,24 @@ class Adapted(Networks):
 
         Raises BadInput for a model that has neither.
         """
-        before = self.few_steps, self.tiny_decoder, self.sampler, self.autoencoder
+        before = self.few_steps, self.tiny_decoder, self.sampler
         if self.few_steps is None and self.tiny_decoder is None:
             raise BadInput(
                 "This model has no LoRA for few steps beside it; `safelight train distill` with distill.learner "
                 '"lora" makes one.'
             )
-        decoding = self._decoding_fast()
+        own, decoding = self.autoencoder, self._decoding_fast()
         undo = []
         if self.few_steps is not None:
             undo.append(merge_lora(self, [(open_lora(self.few_steps, self.unet.config), 1.0)]).detach)
             self.sampler = FEW_STEPS_SAMPLER
 
         def back() -> None:
-            if self.autoencoder is not decoding:
-                raise BadInput("The autoencoder was replaced while the model drew in few steps; detach that before.")
-            self.few_steps, self.tiny_decoder, self.sampler, self.autoencoder = before
+            if decoding is not own:
+                if self.autoencoder is not decoding:
+                    raise BadInput("The autoencoder was replaced while a tiny decoder was on; detach that before.")
+                self.autoencoder = own
+            self.few_steps, self.tiny_decoder, self.sampler = before
 
         self.few_steps, self.tiny_decoder, self.autoencoder = None, None, decoding
         return self._remembered(Adapter(kind="few_steps"), Attachment(*undo, back))
@@ -151,8 +153,9 @@ class Adapted(Networks):
         """The autoencoder with the tiny decoder that the model has beside it, or as it is."""
         if self.tiny_decoder is None or not isinstance(self.autoencoder, Autoencoder):
             return self.autoencoder
-        both = WithTinyDecoder(self.autoencoder, load_tiny_decoder(self.tiny_decoder))
-        return use_fast_layout(both.to(self.placement.device, self.placement.dtype).eval())
+        like = next(self.autoencoder.parameters())
+        tiny = load_tiny_decoder(self.tiny_decoder).to(like.device, like.dtype).eval()
+        return WithTinyDecoder(self.autoencoder, use_fast_layout(tiny))
 
     def _remembered(self, adapter: Adapter, attachment: Attachment) -> Attachment:
         self._adapters.append(adapter)

@@ -228,7 +228,7 @@ class UNetConfig:
     attention: tuple[Attention, ...] = ("cross", "cross", "cross", "none")  # none, self, cross (both), only_cross
     middle_attention: Attention = "cross"  # of the block at the coarsest level
     heads: tuple[int, ...] = (8, 8, 8, 8)  # of attention; they share the width of their level
-    transformer_depth: tuple[int, ...] = (1,)  # transformer blocks in each attention; one entry stands for all levels
+    transformer_depth: int = 1  # transformer blocks in each attention
     context_width: int = 768  # width of the vectors that cross-attention reads
     projection: Projection = "conv"  # around each transformer: 1x1 convolution (SD 1) or linear layer (SD 2)
     classes: int = 0  # size of the label table; 0 means no class labels
@@ -245,20 +245,13 @@ class UNetConfig:
 
     def __post_init__(self) -> None:
         _positive("UNetConfig", in_channels=self.in_channels, out_channels=self.out_channels)
-        _positive("UNetConfig", blocks_per_level=self.blocks_per_level)
+        _positive("UNetConfig", blocks_per_level=self.blocks_per_level, transformer_depth=self.transformer_depth)
         for name, entries in (("attention", self.attention), ("heads", self.heads)):
             if len(entries) != len(self.channels):
                 raise BadInput(
                     f"UNetConfig.{name} has {len(entries)} entries; it needs one for each of the "
                     f"{len(self.channels)} levels in channels."
                 )
-        if len(self.transformer_depth) not in (1, len(self.channels)):
-            raise BadInput(
-                f"UNetConfig.transformer_depth has {len(self.transformer_depth)} entries; it needs one, or one for "
-                f"each of the {len(self.channels)} levels in channels."
-            )
-        for level, depth in enumerate(self.transformer_depth):
-            _positive("UNetConfig", **{f"transformer_depth[{level}]": depth})
         for width, heads in zip(self.channels, self.heads, strict=True):
             _divides("UNetConfig", "groups", self.groups, width)
             _divides("UNetConfig", "heads", heads, width)
@@ -279,12 +272,6 @@ class UNetConfig:
             raise BadInput(
                 f"UNetConfig.classes is {self.classes} and class_vector {self.class_vector}; one of them must be 0."
             )
-
-    @property
-    def depths(self) -> tuple[int, ...]:
-        """The transformer blocks in each attention, of each level; those of the middle are the coarsest level's."""
-        one_for_all = len(self.transformer_depth) == 1
-        return self.transformer_depth * len(self.channels) if one_for_all else self.transformer_depth
 
     @property
     def reads_context(self) -> bool:

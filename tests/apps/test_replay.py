@@ -151,6 +151,30 @@ def test_how_the_model_was_opened_is_remembered(
     assert replay("x.png", "--model", str(model_folder), capsys=capsys)[1]["same"]
 
 
+def test_a_part_that_was_moved_is_named(pipe: Pipeline, model_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Pipeline(tiny_parts(seed=1)).save("other")
+    safelight.load(model_folder, device="cpu", autoencoder="other/vae")("a", **FEW).images[0].save("x.png")
+    Path("other").rename("moved")
+    code, _, error = replay("x.png", "--model", str(model_folder), capsys=capsys)
+    assert code == 2
+    assert "The autoencoder 'other/vae' of this picture is not here; say with --vae where it is." in error
+    assert replay("x.png", "--model", str(model_folder), "--vae", "moved", capsys=capsys)[1]["same"]
+    pipe("a", **FEW).images[0].save("own.png")
+    code, _, error = replay("own.png", "--model", str(model_folder), "--unet", "moved", capsys=capsys)
+    assert code == 2
+    assert "--unet 'moved' was given, but this picture was made with the model's own." in error
+
+
+def test_a_variant_is_of_the_files_that_it_was_in(
+    pipe: Pipeline, model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = pipe("a", **FEW).recipes[0]
+    picture = pipe("a", **FEW).images[0]
+    said = json.dumps({**asdict(recipe), "opened": {"variant": "fp16"}})
+    Drawn.of(picture, {"safelight": said}).save("x.png")
+    assert replay("x.png", "--model", str(model_folder), capsys=capsys)[1]["same"]
+
+
 def test_what_cannot_be_replayed(
     pipe: Pipeline, model_folder: Path, picture: Image.Image, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -175,7 +199,7 @@ def test_what_cannot_be_replayed(
         "parts.png": json.dumps({**asdict(recipe), "opened": {"unet": 2}}),
         "prediction.png": json.dumps({**asdict(recipe), "opened": {"prediction": "w"}}),
         "weights.png": json.dumps({**asdict(recipe), "opened": {"weights": "cooked"}}),
-        "unet.png": json.dumps({**asdict(recipe), "opened": {"unet": "nowhere"}}),
+        "unet.png": json.dumps({**asdict(recipe), "opened": {"unet": "some/where"}}),
     }
     for name, text in changed.items():
         Drawn.of(picture, {"safelight": text}).save(name)
@@ -191,7 +215,7 @@ def test_what_cannot_be_replayed(
         "parts.png": "opened.unet is 2",
         "prediction.png": "prediction 'w' is unknown",
         "weights.png": "opened.weights is 'cooked'",
-        "unet.png": "'nowhere' is no folder and no file here",
+        "unet.png": "The unet 'some/where' of this picture is not here; say with --unet where it is.",
         "size.png": "width is 63",
         "sampler.png": "Did you mean 'euler'?",
         "dtype.png": "dtype 'float3' is unknown",

@@ -28,7 +28,6 @@ CASES: dict[str, dict[str, Any]] = {
     "one number of heads": {},
     "heads of each level, linear projections": {"attention_head_dim": [2, 4, 8], "use_linear_projection": True},
     "two blocks, two transformers": {"layers_per_block": 2, "transformer_layers_per_block": 2},
-    "transformers of another depth on each level": {"transformer_layers_per_block": [1, 3, 2]},
     "nine input channels": {"in_channels": 9},
     "classes": {"num_class_embeds": 5},
     "the text beside the noise level": {"addition_embed_type": "text", "addition_embed_type_num_heads": 4},

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from safelight.recipe import Recipe
 
 
+PARTS = {"vae": "autoencoder", "text-encoder": "text_encoder", "unet": "unet"}  # flag -> the argument of `load`
 MAPS = {"depth_map": "depth", "semantic_map": "map"}  # the request's name of a picture -> the flag that gives it
 
 
@@ -28,6 +29,8 @@ def add_to(commands: Any) -> None:
     command = commands.add_parser("replay", help="make a picture again from the recipe that it carries")
     command.add_argument("picture", type=Path, help="a PNG that Safelight wrote")
     command.add_argument("--model", metavar="M", help="where the model is now (default: where the recipe says)")
+    for flag, part in PARTS.items():
+        command.add_argument(f"--{flag}", metavar="M", help=f"where the {part.replace('_', ' ')} of another model is")
     command.add_argument("--image", metavar="F", help="the picture that it started from, if it did")
     command.add_argument("--mask", metavar="F", help="the mask, if there was one")
     command.add_argument("--depth", metavar="F", help="the depth map, if there was one")
@@ -54,7 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.out:
         check_writable(arguments.out)
     model = arguments.model or recipe.model
-    pipeline = load(model, dtype=recipe.dtype, device=arguments.device, **opened_as(recipe, str(arguments.picture)))
+    pipeline = load(model, dtype=recipe.dtype, device=arguments.device, **opened_as(recipe, arguments))
     with readable(arguments.picture):
         put_on(pipeline, recipe)
         request = request_of(recipe, arguments)
@@ -92,15 +95,26 @@ def check_recipe(recipe: Recipe, arguments: argparse.Namespace) -> None:
         raise BadInput(f"The model {recipe.model!r} of this picture is not here; say with --model where it is.")
 
 
-def opened_as(recipe: Recipe, picture: str) -> dict[str, Any]:
-    """How the recipe's model was opened; raises BadInput for what no model is opened by."""
-    known = {"variant", "prediction", "weights", "autoencoder", "text_encoder", "unet"}
-    if strange := recipe.opened.keys() - known:
+def opened_as(recipe: Recipe, arguments: argparse.Namespace) -> dict[str, Any]:
+    """How the recipe's model was opened, with the parts that are elsewhere now; raises BadInput."""
+    opened, picture = dict(recipe.opened), str(arguments.picture)
+    if strange := opened.keys() - {"variant", "prediction", "weights", *PARTS.values()}:
         raise BadInput(f"The recipe in {picture!r} is damaged: no model is opened by {', '.join(sorted(strange))}.")
-    prediction_of(recipe.opened.get("prediction"))
-    if recipe.opened.get("weights", "raw") != "raw":
-        raise BadInput(f"The recipe in {picture!r} is damaged: opened.weights is {recipe.opened['weights']!r}.")
-    return dict(recipe.opened)
+    if opened.get("weights", "raw") != "raw":
+        raise BadInput(f"The recipe in {picture!r} is damaged: opened.weights is {opened['weights']!r}.")
+    prediction_of(opened.get("prediction"))
+    if arguments.model is not None:
+        opened.pop("variant", None)  # of the files that the model was in
+    for flag, part in PARTS.items():
+        given = getattr(arguments, flag.replace("-", "_"))
+        if given is not None and part not in opened:
+            raise BadInput(f"--{flag} {given!r} was given, but this picture was made with the model's own.")
+        if given is not None:
+            opened[part] = given
+        elif part in opened and not Path(opened[part]).exists():  # what a recipe names is not fetched from anywhere
+            what = f"The {part.replace('_', ' ')} {opened[part]!r} of this picture"
+            raise BadInput(f"{what} is not here; say with --{flag} where it is.")
+    return opened
 
 
 def check_sources(digest: str | None, file: str | None, name: str) -> None:

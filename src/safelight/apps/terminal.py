@@ -28,7 +28,7 @@ def add_model_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--vae", metavar="M", help="another autoencoder, or a tiny decoder: a folder or a file")
     command.add_argument("--text-encoder", metavar="M", help="another text encoder: a folder or a file")
     command.add_argument("--unet", metavar="M", help="another UNet: a folder or a file")
-    command.add_argument("--fast", action="store_true", help="in few steps, where the model has a LoRA for that")
+    command.add_argument("--fast", action="store_true", help="with what the model has beside it for few steps")
     command.add_argument("--dtype", metavar="D", help="float32, bfloat16, float16, or auto: the fastest done well here")
     command.add_argument("--device", metavar="D", help="cpu, cuda, ... (default: a GPU where there is one)")
 

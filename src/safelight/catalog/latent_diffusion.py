@@ -59,7 +59,7 @@ LAYOUT = UNetConfig(
     channels=(128, 256, 384, 512),
     attention=("none", "cross", "cross", "cross"),
     heads=(4, 8, 12, 16),
-    transformer_depth=(3,),
+    transformer_depth=3,
     context_width=512,
 )
 SEMANTIC = UNetConfig(

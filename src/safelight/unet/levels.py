@@ -16,10 +16,12 @@ from safelight.unet.transformer import SpatialTransformer
 class Block(nn.Module):
     """A residual block (which sees the noise level, never the text), then attention (which may see the text)."""
 
-    def __init__(self, config: UNetConfig, in_channels: int, level: int) -> None:
+    def __init__(
+        self, config: UNetConfig, in_channels: int, out_channels: int, attention: Attention, heads: int
+    ) -> None:
         super().__init__()
-        self.residual = residual_block(config, in_channels, config.channels[level])
-        self.attention = attention_layer(config, level, config.attention[level])
+        self.residual = residual_block(config, in_channels, out_channels)
+        self.attention = attention_layer(config, out_channels, attention, heads)
 
     def forward(self, x: Tensor, embedding: Tensor, context: Tensor | None) -> Tensor:
         """(b, in, h, w), (b, e), (b, m, context_width) -> (b, out, h, w)."""
@@ -33,7 +35,8 @@ class DownLevel(nn.Module):
         super().__init__()
         before, width = config.channels[max(level - 1, 0)], config.channels[level]
         self.blocks = nn.ModuleList(
-            Block(config, before if i == 0 else width, level) for i in range(config.blocks_per_level)
+            Block(config, before if i == 0 else width, width, config.attention[level], config.heads[level])
+            for i in range(config.blocks_per_level)
         )
         self.downsample = halving(config, width) if level < len(config.channels) - 1 else None
 
@@ -55,7 +58,7 @@ class Middle(nn.Module):
         super().__init__()
         width = config.channels[-1]
         self.residual1 = residual_block(config, width, width)
-        self.attention = attention_layer(config, len(config.channels) - 1, config.middle_attention)
+        self.attention = attention_layer(config, width, config.middle_attention, config.heads[-1])
         self.residual2 = residual_block(config, width, width)
 
     def forward(self, x: Tensor, embedding: Tensor, context: Tensor | None) -> Tensor:
@@ -73,7 +76,13 @@ class UpLevel(nn.Module):
         finer = config.channels[max(level - 1, 0)]
         last = config.blocks_per_level
         self.blocks = nn.ModuleList(
-            Block(config, (coarser if i == 0 else width) + (finer if i == last else width), level)
+            Block(
+                config,
+                (coarser if i == 0 else width) + (finer if i == last else width),
+                width,
+                config.attention[level],
+                config.heads[level],
+            )
             for i in range(last + 1)
         )
         self.upsample = doubling(config, width) if level > 0 else None
@@ -126,9 +135,8 @@ def double(layer: nn.Module, x: Tensor, embedding: Tensor, size: tuple[int, int]
     return layer(x, embedding, size) if isinstance(layer, ResidualUpsample) else layer(x, size)
 
 
-def attention_layer(config: UNetConfig, level: int, attention: Attention) -> nn.Module:
+def attention_layer(config: UNetConfig, channels: int, attention: Attention, heads: int) -> nn.Module:
     """What follows a residual block: nothing, self-attention, or a transformer that reads the conditioning."""
-    channels, heads = config.channels[level], config.heads[level]
     if attention == "none":
         return nn.Identity()
     if attention == "self":
@@ -137,7 +145,7 @@ def attention_layer(config: UNetConfig, level: int, attention: Attention) -> nn.
         channels,
         context_width=config.context_width,
         heads=heads,
-        depth=config.depths[level],
+        depth=config.transformer_depth,
         groups=config.groups,
         projection=config.projection,
         attention=attention,

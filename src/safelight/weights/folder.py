@@ -109,7 +109,8 @@ def save_folder(path: Path | str, parts: Parts) -> None:
         for folder, (kind, save) in _savers(parts).items():
             save(partial / folder)
             written[folder] = kind
-        for source, name in ((parts.few_steps, FEW_STEPS), (parts.tiny_decoder, TINY_DECODER)):
+        imitated = isinstance(parts.autoencoder, Autoencoder)
+        for source, name in ((parts.few_steps, FEW_STEPS), (parts.tiny_decoder if imitated else None, TINY_DECODER)):
             if source is not None:
                 (partial / FAST).mkdir(exist_ok=True)
                 shutil.copyfile(source, partial / name)

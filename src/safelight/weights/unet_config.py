@@ -74,7 +74,7 @@ def read_unet_config(fields: Fields) -> UNetConfig:
         middle_attention=fields.choice("mid_block_type", "UNetMidBlock2DCrossAttn", MIDDLES),
         resampling=resampling,
         heads=_read_heads(fields, shared["channels"], blocks),
-        transformer_depth=_read_depth(fields, levels),
+        transformer_depth=fields.same_integer("transformer_layers_per_block", 1, count=levels, most=MOST),
         context_width=fields.same_integer("cross_attention_dim", 1280, count=levels),
         projection=fields.choice("use_linear_projection", False, PROJECTIONS),
         class_vector=_read_class_vector(fields),
@@ -106,7 +106,7 @@ def write_unet_config(config: UNetConfig) -> dict[str, Any]:
         "only_cross_attention": only_cross if any(only_cross) else False,
         "projection_class_embeddings_input_dim": config.class_vector or None,
         "time_cond_proj_dim": config.guidance_width or None,
-        "transformer_layers_per_block": config.depths[0] if len(set(config.depths)) == 1 else list(config.depths),
+        "transformer_layers_per_block": config.transformer_depth,
         "up_block_types": up,
         "use_linear_projection": config.projection == "linear",
     }
@@ -119,15 +119,6 @@ def _read_attention(fields: Fields, blocks: tuple[Attention, ...]) -> tuple[Atte
     if not isinstance(entries, list) or len(entries) != len(blocks) or not all(isinstance(e, bool) for e in entries):
         raise fields.wrong("only_cross_attention", f"allowed: false, true, or a list of {len(blocks)} of them")
     return tuple("only_cross" if only and kind == "cross" else kind for kind, only in zip(blocks, entries, strict=True))
-
-
-def _read_depth(fields: Fields, levels: int) -> tuple[int, ...]:
-    """The transformer blocks of each level: one entry where all levels have as many."""
-    name = "transformer_layers_per_block"
-    depths = fields.integers(name, 1, count=levels)
-    if max(depths) > MOST:
-        raise fields.wrong(name, f"it must be one whole number from 1 to {MOST}, or {levels} of them")
-    return depths[:1] if len(set(depths)) == 1 else depths
 
 
 def _read_class_vector(fields: Fields) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -84,6 +85,12 @@ def test_a_student_begins_as_its_teacher_without_guidance_whatever_scale_it_is_t
     assert all(parameter.requires_grad for parameter in student.unet.parameters())
     own = {parameter.data_ptr() for parameter in student.unet.parameters()}
     assert not own & {parameter.data_ptr() for parameter in teacher.parts.unet.parameters()}
+
+
+def test_a_student_has_no_use_for_its_teachers_lora() -> None:
+    beside = {"few_steps": Path("lora"), "tiny_decoder": Path("tiny")}
+    left = student_of(replace(teacher_parts(), **beside), 16)
+    assert (left.few_steps, left.tiny_decoder) == (None, Path("tiny"))
 
 
 def test_a_student_can_be_a_teacher_and_is_asked_once() -> None:

@@ -26,13 +26,16 @@ def test_only_what_is_needed_is_fetched_once(hub: Hub, model_folder: Path) -> No
 
 
 def test_what_suits_a_model_and_its_few_steps_are_fetched_with_it(hub: Hub, published: dict[str, bytes]) -> None:
-    beside = {"usual.json": b'{"num_inference_steps": 3}', "fast/pytorch_lora_weights.safetensors": b"few steps"}
+    files = {"fast/pytorch_lora_weights.safetensors": b"few steps", "fast/taesd_decoder.safetensors": b"tiny"}
+    beside = {"usual.json": b'{"num_inference_steps": 3}', **files}
     hub.repositories[ID].commit({**published, **beside})
     parts = open_folder(fetch(ID))
     assert sorted(hub.fetched()) == sorted([*NEEDED, *beside])
     assert parts.usual == {"num_inference_steps": 3}
     assert parts.few_steps is not None
     assert parts.few_steps.read_bytes() == b"few steps"
+    assert parts.tiny_decoder is not None
+    assert parts.tiny_decoder.read_bytes() == b"tiny"
 
 
 def test_the_cache_is_the_one_that_others_use(hub: Hub, cache: Path) -> None:

@@ -68,6 +68,7 @@ class DecoderTask:
         check_captions(records)
         framing = framing_of(start.parts, data)
         check_crop(loss.crop, start.parts.autoencoder.config.factor, min(map(min, framing.sizes)))
+        self.tiny = new_tiny_decoder(start.parts.autoencoder, settings)
         training, held_out = split_up(records)
         styles = styles_of(training, data.styles)
         self.parts, self.autoencoder = start.parts, start.parts.autoencoder
@@ -92,7 +93,6 @@ class DecoderTask:
         self.known = min(HELD_OUT, len(self.redrawn) // 2)  # redrawn ones that are not learnt from
         self.size = len(self.own.rows)
         self.comparison = Comparison(loss)
-        self.tiny = new_tiny_decoder(self.autoencoder, settings)
         own = nn.ModuleDict({"latent_in": self.autoencoder.latent_in, "decoder": self.autoencoder.decoder})
         painter = own if self.tiny is None else self.tiny
         self.network = self.comparison.learning_with(painter.requires_grad_(True), "painter")

@@ -109,7 +109,7 @@ class BesideTeacher(LearntLoRA):
 def student_of(parts: Parts, guidance_width: int, sampler: str | None = None) -> Parts:
     """The same model with a UNet of its own that is told a guidance scale, and so far makes nothing of it.
 
-    sampler: the only one that it will draw with.
+    sampler: the only one that it will draw with. The LoRA for few steps that the teacher may have beside it is left.
 
     Its weights are the teacher's; those that read the scale are zero (Meng et al. 2023, section 3.1), unless the
     teacher has such weights already.
@@ -120,4 +120,4 @@ def student_of(parts: Parts, guidance_width: int, sampler: str | None = None) ->
     assert unet.guidance_projection is not None
     torch.nn.init.zeros_(unet.guidance_projection.weight)
     unet.load_state_dict({**weights, **teacher.state_dict()})
-    return replace(parts, unet=unet.to(next(teacher.parameters()).device), sampler=sampler)
+    return replace(parts, unet=unet.to(next(teacher.parameters()).device), sampler=sampler, few_steps=None)

@@ -118,7 +118,7 @@ def _config(shapes: Shapes, naming: Naming) -> UNetConfig:
         attention=attention,
         middle_attention=middle,
         heads=likely_heads(channels, bool(places), projection),
-        transformer_depth=_depth(shapes, naming, attention),
+        transformer_depth=max(1, shapes.count(f"{places[0]}.transformer_blocks.#.norm1.weight")) if places else 1,
         context_width=_context_width(shapes, places[0]) if places else UNetConfig.context_width,
         projection=projection,
         classes=shapes.of(naming.classes, 2)[0] if naming.classes in shapes else 0,
@@ -145,16 +145,6 @@ def _attention(shapes: Shapes, place: str, query: str) -> Attention:
         width, read = shapes.of(own, 2)
         return "cross" if read == width else "only_cross"
     return "self" if f"{place}.{query}" in shapes else "none"
-
-
-def _depth(shapes: Shapes, naming: Naming, attention: tuple[Attention, ...]) -> tuple[int, ...]:
-    """The transformer blocks of each level; one entry where all levels that have any, and the middle, have as many."""
-    places = [naming.attention(level, 0) for level in range(naming.levels)]
-    if attention[-1] not in ("cross", "only_cross"):
-        places[-1] = naming.middle_attention
-    depths = tuple(shapes.count(f"{place}.transformer_blocks.#.norm1.weight") for place in places)
-    kinds = set(depths) - {0}
-    return tuple(max(1, depth) for depth in depths) if len(kinds) > 1 else (max(kinds, default=1),)
 
 
 def _context_width(shapes: Shapes, place: str) -> int:
