@@ -102,7 +102,7 @@ def both(student: Path, tmp_path: Path) -> Path:
     torch.manual_seed(2)
     levels = (1,) * len(parts.autoencoder.config.channels)  # type: ignore[union-attr]  # a KL autoencoder
     tiny = TinyDecoder(TinyAutoencoderConfig(width=8, encoder_blocks=levels, decoder_blocks=levels))
-    save_tiny_decoder(tmp_path / "tiny.safetensors", tiny)
+    save_tiny_decoder(tmp_path / "tiny.safetensors", tiny.half())
     save_folder(tmp_path / "both", replace(parts, tiny_decoder=tmp_path / "tiny.safetensors"))
     return tmp_path / "both"
 
@@ -117,6 +117,13 @@ def test_a_tiny_decoder_paints_what_is_drawn_in_few_steps(student: Path, both: P
     assert torch.equal(pixels(tiny.decode(latents[0])[0]), pixels(to_picture(expected)))
     alone = safelight.load(student)("a red apple", seed=1).images[0]
     assert torch.equal(pixels(slow("a red apple", seed=1).images[0]), pixels(alone))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_tiny_decoder_is_in_the_models_precision(both: Path, dtype: torch.dtype) -> None:
+    pipe = safelight.load(both, dtype=dtype, fast=True)
+    assert {parameter.dtype for parameter in pipe.autoencoder.parameters()} == {dtype}
+    assert pipe("a red apple", seed=1).images[0].size == (64, 64)
 
 
 def test_a_tiny_decoder_comes_off_again(both: Path) -> None:
