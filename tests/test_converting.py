@@ -99,8 +99,10 @@ def test_an_unknown_dtype(model_folder: Path, tmp_path: Path, capsys: pytest.Cap
     assert "int8" in message
 
 
-def test_one_file_has_no_place_for_the_lora_for_few_steps(model_folder: Path, tmp_path: Path) -> None:
-    parts = replace(tiny_parts(), few_steps=model_folder / "unet" / "config.json", usual={"num_inference_steps": 3})
+@pytest.mark.parametrize("beside", ["few_steps", "tiny_decoder"])
+def test_one_file_has_no_place_for_what_is_beside_a_model(beside: str, model_folder: Path, tmp_path: Path) -> None:
+    files = {beside: model_folder / "unet" / "config.json"}
+    parts = replace(tiny_parts(), **files, usual={"num_inference_steps": 3})
     save_folder(tmp_path / "a", parts)
     assert "without what it has beside it for few steps" in convert(tmp_path / "a", tmp_path / "b.safetensors")
     assert safelight.load(tmp_path / "b.safetensors", device="cpu").usual == {"num_inference_steps": 3}

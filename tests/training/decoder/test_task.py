@@ -156,6 +156,9 @@ def test_a_tiny_decoder_learns_to_paint_as_well(tmp_path: Path) -> None:
         for name in ("latent", "image")
     }
     before = task.loss(batch, SampleNoise(0, range(4)))["reconstruction"].item()
+    in_use = WithTinyDecoder(task.autoencoder, task.tiny).decode(batch["latent"] / task.autoencoder.config.scale)
+    compared = task.comparison.terms(in_use, batch["image"], task.tiny.conv_out.weight, 0)
+    assert before == pytest.approx(compared["reconstruction"].item(), rel=1e-4)
     losses_of_one_batch(task, range(4), steps=150, rate=3e-3)
     assert task.loss(batch, SampleNoise(0, range(4)))["reconstruction"].item() < before / 3
 

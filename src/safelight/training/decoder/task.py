@@ -146,7 +146,7 @@ class DecoderTask:
         """Write the whole model into `folder/model`; nothing but its decoder, or the one beside it, has changed."""
         parts = self.parts
         if self.tiny is not None:
-            parts = replace(parts, autoencoder=WithTinyDecoder(self.autoencoder, self.tiny), tiny_decoder=None)
+            parts = replace(parts, autoencoder=WithTinyDecoder(self.autoencoder, self.tiny))
         save_folder(folder / "model", parts)
 
     @property
