@@ -25,6 +25,16 @@ def test_a_folder_and_a_shard_give_the_same_records(tmp_path: Path) -> None:
     assert summary(folder)["red-circle"] == (("a red circle",), "train", draw("red", "circle").tobytes())
 
 
+def test_shards_and_pictures_in_one_folder_are_refused(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "folder")
+    write_shard(folder / "more.tar", members())
+    with pytest.raises(
+        BadInput, match=r"holds shards \(more\.tar\) and pictures \(black-bar\.png\); put the shards into a"
+    ):
+        open_collection(folder)
+    assert len(open_collection(folder / "more.tar")) == 16
+
+
 def test_where_keeps_what_is_asked_for(tmp_path: Path) -> None:
     found = open_collection(write_folder(tmp_path), {"concept": ["bar", "cross"], "split": ["val"]})
     assert sorted(record.key for record in found) == ["black-bar", "black-cross"]

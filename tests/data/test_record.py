@@ -45,6 +45,12 @@ def test_a_split_that_no_field_names_follows_from_the_key() -> None:
     assert held_out == [record.key for record in reversed(again) if record.split == "val"]
 
 
+@pytest.mark.parametrize("nothing", ["", None])
+def test_a_split_that_is_empty_follows_from_the_key(nothing: str | None) -> None:
+    found = {Record(f"{i}", ("x",), {"split": nothing}, bytes).split for i in range(200)}
+    assert found == {"train", "val"}
+
+
 def test_a_damaged_picture_is_named(tmp_path: Path) -> None:
     whole = samples()["red-bar"][0]
     shard = write_shard(tmp_path / "a.tar", {"x/cut.png": whole[: len(whole) // 2], "x/cut.txt": b"a red bar"})

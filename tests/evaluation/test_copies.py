@@ -33,6 +33,9 @@ def test_copies_and_new_pictures() -> None:
     assert (shows.interval.value, shows.pictures) == (1, 10)
     assert 0.25 <= copies.interval.value <= 0.35  # those ten of forty, and one or two of the others
     assert copies.real == 100
+    grouped, *_ = copy_figures(drawn, held_out, training, asked, [place // 10 for place in range(40)])
+    assert grouped.interval.value == distance.interval.value
+    assert grouped.interval.high - grouped.interval.low > 1.2 * (distance.interval.high - distance.interval.low)
 
 
 def test_backgrounds_do_not_hide_a_copy() -> None:

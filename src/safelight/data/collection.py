@@ -58,12 +58,23 @@ def open_collection(path: Path, where: Mapping[str, Sequence[str]] | None = None
 def _read(path: Path) -> list[Record]:
     if path.is_dir():
         if shards := sorted(path.glob("*.tar")):
+            check_shards_alone(path, shards)
             return [record for shard in shards for record in read_shard(shard)]
         lists = sorted(path.rglob("*.parquet"))  # of pictures, where there are no files of them
         return read_folder(path) or [record for one in lists for record in read_table(one).values()]
     if path.suffix.lower() in TABLE_SUFFIXES:
         return list(read_table(path).values())
     return read_shard(path)
+
+
+def check_shards_alone(folder: Path, shards: Sequence[Path]) -> None:
+    """Raise BadInput for a folder in which pictures lie beside shards: it is not clear what is meant."""
+    picture = next((file for file in sorted(folder.iterdir()) if file.suffix.lower() in PICTURE_SUFFIXES), None)
+    if picture is not None:
+        raise BadInput(
+            f"{str(folder)!r} holds shards ({shards[0].name}) and pictures ({picture.name}); put the shards into "
+            f"a folder of their own, or name them: {folder / shards[0].name}."
+        )
 
 
 def is_one_of(record: Record, where: Mapping[str, Sequence[str]]) -> bool:

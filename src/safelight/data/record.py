@@ -50,7 +50,7 @@ class Record:
     @property
     def split(self) -> str:
         """`train` or `val`: the field of that name, otherwise decided by a hash of the key."""
-        if "split" in self.fields:
+        if self.fields.get("split"):  # an empty cell of a table says nothing
             return str(self.fields["split"])
         digest = hashlib.sha256(self.key.encode("utf-8", "replace")).digest()
         return "val" if digest[0] / 256 < VALIDATION_SHARE else "train"

@@ -68,11 +68,19 @@ def nearest_training(pictures: Pictures, training: TrainingPictures) -> Nearest:
 
 
 def copy_figures(
-    drawn: Nearest, held_out: Nearest | None, training: TrainingPictures, asked: Sequence[str | None]
+    drawn: Nearest,
+    held_out: Nearest | None,
+    training: TrainingPictures,
+    asked: Sequence[str | None],
+    groups: Sequence[object] | None = None,
 ) -> list[Figure]:
-    """How far the nearest training picture is, of how many it shows the concept asked for, and how many are copies."""
+    """How far the nearest training picture is, of how many it shows the concept asked for, and how many are copies.
+
+    asked: the concept of each picture. groups: what pictures have in common, as in `mean`.
+    """
     count, known = len(drawn.distance), len(training.records)
-    found = [Figure(name="nearest training", judge=JUDGE, interval=mean(drawn.distance), pictures=count, real=known)]
+    distance = mean(drawn.distance, groups)
+    found = [Figure(name="nearest training", judge=JUDGE, interval=distance, pictures=count, real=known)]
     shown = [
         str(training.records[row].fields.get("concept")) == concept
         for row, concept in zip(drawn.row.tolist(), asked, strict=True)

@@ -91,7 +91,7 @@ def judge(report: Report, drawn: Pictures, beside: Beside, judges: Judges, watch
         known = TrainingPictures(beside.training[::step])
         usual = nearest_training(beside.held_out, known) if beside.held_out else None
         asked = _fields(drawn.records, "concept")
-        report.figures += copy_figures(nearest_training(drawn, known), usual, known, asked)
+        report.figures += copy_figures(nearest_training(drawn, known), usual, known, asked, _prompts(drawn))
 
 
 def _beside_real(report: Report, drawn: Tensor, real: Tensor, judge: str, fewest: int) -> None:

@@ -69,7 +69,10 @@ def test_a_sound_collection_has_no_findings() -> None:
         (record("x", webp(scene(0))), {"same pixels": ["'x' and 's0'"]}),
         (record("x", png(squeezed(scene(0)))), {"near": ["'x' and 's0'"]}),
         (record("x", other_pixels(scene(1)), "val"), {"near": ["'x' and 's1'"], "leak": ["'x' and 's1'"]}),
-        (record("x", png(scene(1)), "test"), {"same bytes": ["'x' and 's1'"], "leak": ["'x' and 's1'"]}),
+        (
+            record("x", png(scene(1)), "test"),
+            {"same bytes": ["'x' and 's1'"], "leak": ["'x' and 's1'"], "other split": ["'x': test"]},
+        ),
         (record("s2", png(scene(9))), {"same key": ["'s2'"]}),
         (record("x", png(scene(9)), captions=()), {"no caption": ["'x'"]}),
         (record("x", png(scene(9)), text=" ", captions=("a", " ")), {"empty caption": ["'x'"]}),
@@ -109,6 +112,11 @@ def test_another_collection_is_compared_and_its_own_twins_are_not_told() -> None
     ]
     told = found(report_of(plain(), other))
     assert told == {"against": ["'s0' and 'o0'", "'s2' and 'o2'"]}
+
+
+def test_a_split_that_is_never_used_is_told() -> None:
+    own = [record("t", png(scene(0))), record("v", png(scene(1)), "val"), record("o", png(scene(2)), "validation")]
+    assert found(report_of(own)) == {"other split": ["'o': validation"]}
 
 
 def test_a_leak_is_seen_through_copies() -> None:

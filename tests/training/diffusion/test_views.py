@@ -40,6 +40,9 @@ def test_companions_lie_over_the_same_colour_and_are_turned_alike() -> None:
         view = View(record, "blue", (SIDE, SIDE), flipped)
         assert view.companion("before").tobytes() == view.picture().tobytes()
     assert view.picture().getpixel((0, 0)) == (70, 130, 230)
+    ramp = Image.fromarray(numpy.linspace(0, 65535, SIDE * SIDE).astype("uint16").reshape(SIDE, SIDE))
+    deep = replace(view, record=Record("two", (), {}, lambda: png(drawn), {"depth": lambda: png(ramp)}), flipped=False)
+    assert numpy.abs(numpy.asarray(deep.companion("depth"))[..., 0] - numpy.asarray(ramp) / 257).max() <= 1
     with pytest.raises(BadInput, match=r"Sample 'one' has no picture 'one\.depth\.png'"):
         view.companion("depth")
 

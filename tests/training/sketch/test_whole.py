@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,14 @@ def test_the_sketch_stands_before_diffusion_if_it_is_included(tmp_path: Path) ->
     write_folder(tmp_path)
     assert "sketch" not in stages_for(tmp_path, Recipe())
     assert stages_for(tmp_path, SKETCHED)[:4] == ("autoencoder", "clip", "sketch", "diffusion")
+
+
+def test_no_judge_is_trained_where_a_thing_has_no_name(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path)
+    assert stages_for(folder, Recipe())[-1] == "classifier"
+    told = folder / "red-circle.json"
+    told.write_text(json.dumps({"captions": ["a red circle"], "split": "train", "concept": ""}))
+    assert "classifier" not in stages_for(folder, Recipe())
 
 
 def test_diffusion_alone_reads_what_the_sketch_leaves(tmp_path: Path) -> None:

@@ -38,6 +38,8 @@ def check(own: Sequence[Looked], other: Sequence[Looked], limits: Limits) -> Rep
         if record.key in keys:
             report.add("same key", repr(record.key))
         keys.add(record.key)
+        if record.split not in ("train", "val"):
+            report.add("other split", f"{record.key!r}: {record.split}")
         _check_picture(report, record, look, limits)
         _check_captions(report, record, limits)
     _check_twins(report, own, other)

@@ -19,6 +19,7 @@ CAUSES: Mapping[str, str] = {
     "leak": "held-out pictures that are, or look like, a training picture",
     "against": "pictures that are, or look like, one of the other collection",
     "same key": "samples whose name an earlier one has, too",
+    "other split": "samples that are neither train nor val; training never sees them",
     "no caption": "samples without a caption",
     "empty caption": "samples with an empty caption among others",
     "long caption": "samples with a caption that will be cut off",

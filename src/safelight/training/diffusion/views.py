@@ -12,6 +12,7 @@ from torch import Tensor
 from safelight.data.backdrop import COLOURS, is_cut_out, on_colour, with_background
 from safelight.data.buckets import buckets, nearest_bucket
 from safelight.data.captions import names_a_side
+from safelight.data.decoding import to_rgba
 from safelight.data.record import Record
 from safelight.errors import BadInput
 from safelight.images import to_tensor
@@ -55,7 +56,7 @@ class View:
 
     def companion(self, name: str) -> Image.Image:
         """Another picture of the record, in RGB, cut and turned as this one; raises BadInput where there is none."""
-        return self.of(self.record.companion(name).convert("RGBA"))
+        return self.of(to_rgba(self.record.companion(name)))
 
     def numbers(self, name: str) -> Image.Image:
         """Another picture of the record, of numbers, which are never mixed, cut and turned as this one."""
