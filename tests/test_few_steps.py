@@ -100,7 +100,8 @@ def both(student: Path, tmp_path: Path) -> Path:
     """The student with a tiny decoder beside its LoRA."""
     parts = open_folder(student)
     torch.manual_seed(2)
-    levels = (1,) * len(parts.autoencoder.config.channels)  # type: ignore[union-attr]  # a KL autoencoder
+    assert isinstance(parts.autoencoder, Autoencoder)
+    levels = (1,) * len(parts.autoencoder.config.channels)
     tiny = TinyDecoder(TinyAutoencoderConfig(width=8, encoder_blocks=levels, decoder_blocks=levels))
     save_tiny_decoder(tmp_path / "tiny.safetensors", tiny.half())
     save_folder(tmp_path / "both", replace(parts, tiny_decoder=tmp_path / "tiny.safetensors"))

@@ -64,6 +64,11 @@ def fastest_dtype(device: torch.device) -> str:
     return "float32"
 
 
+def channels_last(network: Network) -> Network:
+    """Store the weights of its convolutions channels-last, at once: for a network that is to learn."""
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its stubs
+
+
 def use_fast_layout(network: Network) -> Network:
     """Let each convolution store its weight channels-last, the layout in which it runs fastest, once it first runs.
 

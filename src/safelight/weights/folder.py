@@ -109,20 +109,28 @@ def save_folder(path: Path | str, parts: Parts) -> None:
         for folder, (kind, save) in _savers(parts).items():
             save(partial / folder)
             written[folder] = kind
-        imitated = isinstance(parts.autoencoder, Autoencoder)
-        for source, name in ((parts.few_steps, FEW_STEPS), (parts.tiny_decoder if imitated else None, TINY_DECODER)):
-            if source is not None:
-                (partial / FAST).mkdir(exist_ok=True)
-                shutil.copyfile(source, partial / name)
-        if isinstance(parts.autoencoder, WithTinyDecoder):
-            (partial / FAST).mkdir(exist_ok=True)
-            save_tiny_decoder(partial / TINY_DECODER, parts.autoencoder.decoder)
+        _save_fast(partial, parts)
         if parts.usual:
             write_json(partial / USUAL, dict(parts.usual))
         write_json(partial / NAME, write_model_index(parts, written))
 
 
-Save = Callable[[Path], None]
+Save = Callable[[Path], object]
+
+
+def _save_fast(folder: Path, parts: Parts) -> None:
+    """Write what the model draws in few steps with, if there is any."""
+    savers: dict[Path, Save] = {}
+    lora, tiny, autoencoder = parts.few_steps, parts.tiny_decoder, parts.autoencoder
+    if lora is not None:
+        savers[FEW_STEPS] = lambda file: shutil.copyfile(lora, file)
+    if isinstance(autoencoder, WithTinyDecoder):
+        savers[TINY_DECODER] = lambda file: save_tiny_decoder(file, autoencoder.decoder)
+    elif isinstance(autoencoder, Autoencoder) and tiny is not None:
+        savers[TINY_DECODER] = lambda file: shutil.copyfile(tiny, file)
+    for name, save in savers.items():
+        (folder / FAST).mkdir(exist_ok=True)
+        save(folder / name)
 
 
 def _savers(parts: Parts) -> dict[str, tuple[str, Save]]:

@@ -25,7 +25,7 @@ from safelight.training.finetuning.start import Start
 from safelight.training.recipe import DecoderRecipe
 from safelight.training.running import left_by, run_stage
 from safelight.training.stages import Inputs
-from safelight.weights import save_folder
+from safelight.weights import Parts, save_folder
 from safelight.weights.tiny_autoencoder import save_tiny_decoder
 from tests.data.shapes import SIDE, records, write_folder
 from tests.training.overfitting import losses_of_one_batch
@@ -125,16 +125,23 @@ def test_figures_tell_own_and_redrawn_pictures_apart(tmp_path: Path) -> None:
     assert nothing.sample(0, Random(0))["image"].shape == (3, HALF, HALF)
 
 
-def test_it_leaves_the_model_with_another_decoder(tmp_path: Path) -> None:
-    save_folder(tmp_path / "model", parts())
-    write_folder(tmp_path / "data", "none")
-    recipe = DecoderRecipe(decoder=DECODER, loss=LOSS, loop=loop_config(steps=3))
-    inputs = Inputs(
-        out=tmp_path / "run", claim=Claim(tmp_path / "run"), data=tmp_path / "data", model=str(tmp_path / "model")
-    )
-    for _ in run_stage("decoder", inputs, recipe):
+def learnt(folder: Path, model: Parts, recipe: DecoderRecipe) -> Path:
+    """What a run of the stage leaves of that model."""
+    save_folder(folder / "model", model)
+    write_folder(folder / "data", "none")
+    for _ in run_stage("decoder", inputs_of(folder), recipe):
         pass
-    left = left_by("decoder", tmp_path / "run")
+    return left_by("decoder", folder / "run")
+
+
+def inputs_of(folder: Path) -> Inputs:
+    claim = Claim(folder / "run")
+    return Inputs(out=folder / "run", claim=claim, data=folder / "data", model=str(folder / "model"))
+
+
+def test_it_leaves_the_model_with_another_decoder(tmp_path: Path) -> None:
+    recipe = DecoderRecipe(decoder=DECODER, loss=LOSS, loop=loop_config(steps=3))
+    left = learnt(tmp_path, parts(), recipe)
     before, after = (safelight.load(folder).parts() for folder in (tmp_path / "model", left))
     old, new = before.autoencoder.state_dict(), after.autoencoder.state_dict()
     changed = {name.partition(".")[0] for name in old if not torch.equal(old[name], new[name])}
@@ -144,7 +151,7 @@ def test_it_leaves_the_model_with_another_decoder(tmp_path: Path) -> None:
     assert safelight.load(left)("a red circle", num_inference_steps=2).images[0].size == (SIDE, SIDE)
     save_folder(tmp_path / "model", after)
     with pytest.raises(BadInput, match="started from the model"):
-        list(run_stage("decoder", inputs, replace(recipe, loop=loop_config(steps=4))))
+        list(run_stage("decoder", inputs_of(tmp_path), replace(recipe, loop=loop_config(steps=4))))
 
 
 def test_a_tiny_decoder_learns_to_paint_as_well(tmp_path: Path) -> None:
@@ -167,16 +174,9 @@ def test_the_tiny_decoder_is_left_beside_the_model(tmp_path: Path) -> None:
     torch.manual_seed(0)
     old = TinyDecoder(TinyAutoencoderConfig(width=4, encoder_blocks=(1, 1), decoder_blocks=(1, 1)))
     save_tiny_decoder(tmp_path / "old.safetensors", old)
-    save_folder(tmp_path / "model", replace(parts(), tiny_decoder=tmp_path / "old.safetensors"))
-    write_folder(tmp_path / "data", "none")
     decoder = replace(DECODER, tiny_blocks=(2, 1), tiny_width=8)
     recipe = DecoderRecipe(decoder=decoder, loss=LOSS, loop=loop_config(steps=3))
-    inputs = Inputs(
-        out=tmp_path / "run", claim=Claim(tmp_path / "run"), data=tmp_path / "data", model=str(tmp_path / "model")
-    )
-    for _ in run_stage("decoder", inputs, recipe):
-        pass
-    left = left_by("decoder", tmp_path / "run")
+    left = learnt(tmp_path, replace(parts(), tiny_decoder=tmp_path / "old.safetensors"), recipe)
     before, after = (safelight.load(folder).parts() for folder in (tmp_path / "model", left))
     one, other = before.autoencoder.state_dict(), after.autoencoder.state_dict()
     assert all(torch.equal(one[name], other[name]) for name in one)

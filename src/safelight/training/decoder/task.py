@@ -28,6 +28,7 @@ from safelight.data.styles import styles_of
 from safelight.errors import BadInput
 from safelight.evaluation.fidelity import psnr
 from safelight.images import to_picture
+from safelight.placement import channels_last
 from safelight.training.autoencoder.comparison import Comparison
 from safelight.training.autoencoder.settings import ComparisonConfig
 from safelight.training.captions import with_caption
@@ -184,8 +185,7 @@ def new_tiny_decoder(own: Autoencoder, settings: DecoderConfig) -> TinyDecoder |
     if tiny.factor != own.config.factor:
         levels = len(own.config.channels)
         raise BadInput(f"decoder.tiny_blocks is {list(blocks)}; it needs {levels} entries, as the model's own decoder.")
-    decoder = TinyDecoder(tiny).to(own.decoder.conv_out.weight.device)
-    return decoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs
+    return channels_last(TinyDecoder(tiny).to(own.decoder.conv_out.weight.device))
 
 
 def check_crop(crop: int, factor: int, side: int) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from safelight.diffusion.conditioning import Conditioning
 from safelight.errors import BadInput
+from safelight.placement import channels_last
 from safelight.training.diffusion.learner import unet_prediction
 from safelight.training.diffusion.texts import TextCache
 from safelight.weights import Parts
@@ -23,7 +24,7 @@ class Teacher:
         for network in (parts.unet, parts.autoencoder, parts.text_encoder):
             assert network is not None
             network.to(device).eval().requires_grad_(False)
-        parts.unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+        channels_last(parts.unet)
         self.parts = parts
         self._texts = TextCache(*parts.reader)
 

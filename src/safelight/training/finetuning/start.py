@@ -11,7 +11,7 @@ from torch import nn
 
 from safelight.errors import BadCheckpoint, BadInput
 from safelight.opening import fingerprint, open_model
-from safelight.placement import placement_for
+from safelight.placement import channels_last, placement_for
 from safelight.weights import Parts
 from safelight.weights.fields import Fields
 from safelight.weights.files import write_json
@@ -38,8 +38,7 @@ def open_start(model: str, device: str, frozen: Literal["fp32", "bf16"] = "fp32"
     known = fingerprint(parts)
     place = placement_for(device, None).device
     for network in _networks(parts):
-        network.to(place).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
-        network.eval().requires_grad_(False)
+        channels_last(network.to(place)).eval().requires_grad_(False)
     return Start(parts=parts, name=name, fingerprint=known)
 
 
