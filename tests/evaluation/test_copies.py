@@ -7,7 +7,9 @@ from PIL import Image
 
 from safelight.data.collection import Record
 from safelight.evaluation.copies import TrainingPictures, copy_figures, nearest_training
+from safelight.evaluation.judging import Beside, Judges, judge
 from safelight.evaluation.pictures import Pictures, on_white
+from safelight.evaluation.report import Report
 from tests.evaluation.tiny_judges import cut_out, record
 
 
@@ -36,6 +38,16 @@ def test_copies_and_new_pictures() -> None:
     grouped, *_ = copy_figures(drawn, held_out, training, asked, [place // 10 for place in range(40)])
     assert grouped.interval.value == distance.interval.value
     assert grouped.interval.high - grouped.interval.low > 1.2 * (distance.interval.high - distance.interval.low)
+
+
+def test_pictures_of_one_prompt_are_taken_together() -> None:
+    """Of two prompts, one copied: a bootstrap over prompts comes to draw the copied one alone."""
+    drawn = [record(f"{seed}", soft(seed), "copied" if seed < 8 else "new") for seed in range(16)]
+    beside = Beside(real=None, held_out=None, training=samples(0, 8), concepts=[], kept=None, fewest=2)
+    report = Report({})
+    judge(report, Pictures(drawn, on_white), beside, Judges(), lambda things, *_: things)
+    (distance,) = [figure for figure in report.figures if figure.name == "nearest training"]
+    assert distance.interval.low == 0 < distance.interval.value
 
 
 def test_backgrounds_do_not_hide_a_copy() -> None:
