@@ -24,7 +24,13 @@ from safelight.training.autoencoder.settings import AutoencoderLossConfig, Compa
 from safelight.training.classifier.settings import ClassifierDataConfig, ClassifierLossConfig, VariationConfig
 from safelight.training.clip.settings import ClipDataConfig, ClipLossConfig
 from safelight.training.decoder.settings import DecoderConfig
-from safelight.training.diffusion.settings import DiffusionDataConfig, LearningConfig, ObjectiveConfig, ViewsConfig
+from safelight.training.diffusion.settings import (
+    DiffusionDataConfig,
+    FollowingConfig,
+    LearningConfig,
+    ObjectiveConfig,
+    ViewsConfig,
+)
 from safelight.training.distillation.settings import DistillationConfig
 from safelight.training.engine.settings import LoopConfig
 from safelight.training.finetuning.settings import (
@@ -87,6 +93,7 @@ class DiffusionRecipe:
     network: UNetConfig = field(default_factory=UNetConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    following: FollowingConfig = field(default_factory=FollowingConfig)
     data: DiffusionDataConfig = field(default_factory=DiffusionDataConfig)
     class_embedder: ClassEmbedderConfig = field(default_factory=ClassEmbedderConfig)
     boxes: BertConfig = field(default_factory=lambda: BertConfig(vocabulary=8192, length=92, width=512, layers=16))
@@ -126,6 +133,7 @@ class FinetuneRecipe:
     model: LearningConfig = field(default_factory=LearningConfig)
     prior: PriorConfig = field(default_factory=PriorConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    following: FollowingConfig = field(default_factory=FollowingConfig)
     data: DiffusionDataConfig = field(default_factory=DiffusionDataConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
 

@@ -107,11 +107,13 @@ def diffusion_task(inputs: Inputs, recipe: DiffusionRecipe, records: list[Record
     from safelight.training.captions import with_caption
     from safelight.training.diffusion.new_model import new_parts
     from safelight.training.diffusion.task import task_of_model
+    from safelight.training.sketch.following import task_that_follows
 
     parts = new_parts(recipe, inputs.autoencoder, inputs.clip)
     inputs.begin()
     found = with_caption(records, recipe.data.caption)
-    return task_of_model(parts, recipe.objective, recipe.data, found, inputs.out, recipe.model)
+    make = task_that_follows(recipe.following)
+    return task_of_model(parts, recipe.objective, recipe.data, found, inputs.out, recipe.model, make)
 
 
 def decoder_task(inputs: Inputs, recipe: DecoderRecipe, records: list[Record]) -> Task[Any]:

@@ -5,11 +5,11 @@ Autoencoder and text encoder are frozen; their outputs are computed once and kep
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from PIL import Image
@@ -34,6 +34,10 @@ from safelight.training.diffusion.texts import TextCache
 from safelight.training.diffusion.views import View, framing_of
 from safelight.training.engine.noise import SampleNoise
 from safelight.weights import Parts
+
+MakeTask: TypeAlias = (
+    "Callable[[Learner, Shown, ObjectiveConfig, DiffusionDataConfig, list[Record], Path], DiffusionTask]"
+)
 
 
 class DiffusionTask:
@@ -171,13 +175,14 @@ def task_of_model(
     records: list[Record],
     cache: Path,
     model: LearningConfig | None = None,
+    make: MakeTask = DiffusionTask,
 ) -> DiffusionTask:
     """The task in which a model of any kind learns as a whole; raises BadInput for samples without what it is shown.
 
-    Where classes are words, `cache/classes.txt` says which number each has.
+    Where classes are words, `cache/classes.txt` says which number each has. make: the class of the task.
     """
     shown = shown_of(parts, data, records)
     if isinstance(shown, ShownClass) and shown.names.names:
         shown.names.write(cache / "classes.txt")
     learner: Learner = UNetAndText(parts) if model and model.text_encoder else WholeUNet(parts)
-    return DiffusionTask(learner, shown, objective, data, records, cache)
+    return make(learner, shown, objective, data, records, cache)

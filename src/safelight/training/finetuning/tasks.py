@@ -24,6 +24,7 @@ from safelight.training.finetuning.prior import PriorTask, prior_records
 from safelight.training.finetuning.settings import PriorConfig
 from safelight.training.finetuning.start import Start, check_draws_from_text, check_same_start, open_start
 from safelight.training.finetuning.word import LearntWord
+from safelight.training.sketch.following import task_that_follows
 
 if TYPE_CHECKING:
     from safelight.training.engine.task import Task
@@ -40,7 +41,8 @@ def finetune_task(inputs: Inputs, recipe: FinetuneRecipe, records: list[Record])
     drawn = drawn_before(start, recipe.prior, inputs.out, recipe.loop.device)
     learner: Learner = UNetAndText(start.parts) if recipe.model.text_encoder else WholeUNet(start.parts)
     learner.network.requires_grad_(True)
-    own = DiffusionTask(learner, shown, recipe.objective, recipe.data, found, inputs.out)
+    make = task_that_follows(recipe.following)
+    own = make(learner, shown, recipe.objective, recipe.data, found, inputs.out)
     return beside_prior(own, recipe.prior, recipe.objective, drawn, inputs.out)
 
 

@@ -38,15 +38,13 @@ class Sketcher(nn.Module):
 
     def forward(self, captions: Sequence[str]) -> Tensor:
         """b captions -> (b, c, h, w) float32: the mean of the scaled latents of all pictures that are called so."""
-        squares = self.head(self._states(captions)).float()
-        high, wide = self.sizes
-        return rearrange(squares, "b (y x) (c i j) -> b c (y i) (x j)", y=self.cells, i=high, j=wide)
+        return self.of_states(self.states(captions))
 
     @torch.no_grad()
     def keep_map(self, captions: Sequence[str], latents: Tensor) -> None:
         """Take the map that fits n captions to their latents (n, c, h, w) best, by least squares; it learns no more."""
         parts = [captions[start : start + READ_AT_ONCE] for start in range(0, len(captions), READ_AT_ONCE)]
-        states = torch.cat([self._states(part).float() for part in parts]).flatten(0, 1)
+        states = torch.cat([self.states(part)[:, -(self.cells**2) :].float() for part in parts]).flatten(0, 1)
         high, wide = self.sizes
         squares = rearrange(latents, "b c (y i) (x j) -> (b y x) (c i j)", i=high, j=wide).to(states)
         padded = functional.pad(states, (0, 1), value=1.0)
@@ -55,11 +53,17 @@ class Sketcher(nn.Module):
         fitted = torch.linalg.solve(padded.T @ padded + ridge, padded.T @ squares)
         self.head = KeptMap(fitted[:-1].T.contiguous(), fitted[-1])
 
-    def _states(self, captions: Sequence[str]) -> Tensor:
-        """The text encoder's last states (b, cells^2, width)."""
+    def states(self, captions: Sequence[str]) -> Tensor:
+        """What a UNet reads of b captions: (b, length, width)."""
         ids = self.tokenizer(captions).ids.to(next(self.text_encoder.parameters()).device)
-        states: Tensor = self.text_encoder(ids)[:, -(self.cells**2) :]
+        states: Tensor = self.text_encoder(ids)
         return states
+
+    def of_states(self, states: Tensor) -> Tensor:
+        """The sketches (b, c, h, w), float32, that (b, length, width) hold: in the last `cells`^2 of them."""
+        squares = self.head(states[:, -(self.cells**2) :]).float()
+        high, wide = self.sizes
+        return rearrange(squares, "b (y x) (c i j) -> b c (y i) (x j)", y=self.cells, i=high, j=wide)
 
 
 class KeptMap(nn.Module):

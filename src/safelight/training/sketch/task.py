@@ -15,7 +15,6 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import torch
 from PIL import Image
 from torch import Tensor, nn
 
@@ -31,10 +30,9 @@ from safelight.training.diffusion.settings import DiffusionDataConfig
 from safelight.training.diffusion.shown import ShownText
 from safelight.training.diffusion.views import Framing
 from safelight.training.engine.noise import SampleNoise
+from safelight.training.sketch.pairs import usual_pairs
 from safelight.training.sketch.sketcher import Sketcher
 from safelight.weights.parts import AnyAutoencoder, AnyTextEncoder, AnyTokenizer
-
-ENOUGH = 1024  # pictures from which the map of a text encoder that foretells already is found
 
 
 class SketchTask:
@@ -73,7 +71,7 @@ class SketchTask:
         self.seen, self.unseen = self.collection.latents, self.collection.unseen
         self.sketcher = Sketcher(tokenizer, encoder, self.seen[0].shape, cells).requires_grad_(True)
         if known:
-            self.sketcher.keep_map(*self._usual_pairs())
+            self.sketcher.keep_map(*usual_pairs(self.seen))
         self.size = len(self.collection)
 
     @property
@@ -108,13 +106,6 @@ class SketchTask:
     def export(self, folder: Path) -> None:
         """Write what was learnt."""
         self.leave(folder)
-
-    def _usual_pairs(self) -> tuple[list[str], Tensor]:
-        """The first captions of up to 1,024 training pictures, and their latents (n, c, h, w)."""
-        rows = [rows[0] for rows in self.seen.rows]
-        chosen = Random(0).sample(rows, min(len(rows), ENOUGH))
-        captions = [self.seen.views[row].captions[0] for row in chosen]
-        return captions, torch.stack([self.seen[row] for row in chosen]).float()
 
     def _asked(self, batch: Mapping[str, Any], question: Question) -> Tensor:
         """The error at some noise, of which there is none here."""
