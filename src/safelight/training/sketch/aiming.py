@@ -43,6 +43,7 @@ def aim(
     with torch.no_grad():
         parts = range(0, len(captions), AT_ONCE)
         states = torch.cat([sketcher.states(captions[start : start + AT_ONCE]) for start in parts]).float()
+        unet.to(states.device)
         features = _features(unet, blocks, schedule, latents.to(states), states, random)
     shares = []
     for block, seen in tqdm(list(zip(blocks, features, strict=True)), desc="aiming heads", disable=None):
