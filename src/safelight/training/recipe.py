@@ -24,13 +24,7 @@ from safelight.training.autoencoder.settings import AutoencoderLossConfig, Compa
 from safelight.training.classifier.settings import ClassifierDataConfig, ClassifierLossConfig, VariationConfig
 from safelight.training.clip.settings import ClipDataConfig, ClipLossConfig
 from safelight.training.decoder.settings import DecoderConfig
-from safelight.training.diffusion.settings import (
-    DiffusionDataConfig,
-    FollowingConfig,
-    LearningConfig,
-    ObjectiveConfig,
-    ViewsConfig,
-)
+from safelight.training.diffusion.settings import DiffusionDataConfig, LearningConfig, ObjectiveConfig, ViewsConfig
 from safelight.training.distillation.settings import DistillationConfig
 from safelight.training.engine.settings import LoopConfig
 from safelight.training.finetuning.settings import (
@@ -39,7 +33,7 @@ from safelight.training.finetuning.settings import (
     SteeringConfig,
     WordConfig,
 )
-from safelight.training.sketch.settings import SketchConfig
+from safelight.training.sketch.settings import FollowingConfig, SketchConfig
 
 Where: TypeAlias = dict[str, tuple[str, ...]]  # for example {style = ["noto"]}
 
@@ -205,4 +199,9 @@ class Recipe:
             raise BadInput(
                 f"sketch.sketch.size is {self.sketch.sketch.size}; it must be {drawn}, the side of what the model of "
                 "this recipe draws."
+            )
+        cells, followed = self.sketch.sketch.cells, self.diffusion.following
+        if self.sketch.sketch.included and followed.asked and followed.cells != cells:
+            raise BadInput(
+                f"diffusion.following.cells is {followed.cells}; it must be {cells}, as sketch.sketch.cells is."
             )

@@ -107,9 +107,10 @@ def diffusion_task(inputs: Inputs, recipe: DiffusionRecipe, records: list[Record
     from safelight.training.captions import with_caption
     from safelight.training.diffusion.new_model import new_parts
     from safelight.training.diffusion.task import task_of_model
-    from safelight.training.sketch.following import task_that_follows
+    from safelight.training.sketch.following import check_followed, task_that_follows
 
     parts = new_parts(recipe, inputs.autoencoder, inputs.clip)
+    check_followed(recipe.following, parts, recipe.objective, recipe.data, recipe.model)
     inputs.begin()
     found = with_caption(records, recipe.data.caption)
     make = task_that_follows(recipe.following)

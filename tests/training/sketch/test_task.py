@@ -113,7 +113,7 @@ def test_figures_and_sheet_are_of_the_sketches(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cells", [3, 4])
 def test_cells_that_cannot_be_are_refused(cells: int, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=f"sketch.cells is {cells}; it must divide .* below 12"):
+    with pytest.raises(BadInput, match=f"sketch.cells, or following.cells, is {cells}; it must divide .* below 12"):
         sketch_task(tmp_path, cells=cells)
 
 

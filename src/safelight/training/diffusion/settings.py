@@ -107,26 +107,6 @@ class LearningConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FollowingConfig:
-    """How a UNet is taught to follow the sketch that its text encoder holds; with nothing here, it is not."""
-
-    share: float = 0.0  # of the samples, that show the sketch of a caption in place of a picture
-    lowest: float = 0.85  # share of the noise levels that lie below those at which a sketch is shown
-    heads: int = 0  # of each cross-attention behind the middle, that are turned to their own squares at the start
-    cells: int = 8  # squares of the sketch each way
-
-    def __post_init__(self) -> None:
-        check_bounds("following", self, 0, 1, "share", "lowest")
-        check_bounds("following", self, 0, float("inf"), "heads")
-        check_bounds("following", self, 1, float("inf"), "cells")
-
-    @property
-    def asked(self) -> bool:
-        """Whether anything is done for it."""
-        return bool(self.share or self.heads)
-
-
-@dataclass(frozen=True, kw_only=True)
 class ObjectiveConfig:
     """At which levels of noise the UNet is asked, and how its errors count."""
 

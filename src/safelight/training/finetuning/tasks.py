@@ -24,7 +24,7 @@ from safelight.training.finetuning.prior import PriorTask, prior_records
 from safelight.training.finetuning.settings import PriorConfig
 from safelight.training.finetuning.start import Start, check_draws_from_text, check_same_start, open_start
 from safelight.training.finetuning.word import LearntWord
-from safelight.training.sketch.following import task_that_follows
+from safelight.training.sketch.following import check_followed, task_that_follows
 
 if TYPE_CHECKING:
     from safelight.training.engine.task import Task
@@ -37,6 +37,7 @@ def finetune_task(inputs: Inputs, recipe: FinetuneRecipe, records: list[Record])
     start = open_start(model_of(inputs), recipe.loop.device)
     found = with_caption(all_of_few(records), recipe.data.caption)
     shown = shown_of(start.parts, recipe.data, found)
+    check_followed(recipe.following, start.parts, recipe.objective, recipe.data, recipe.model)
     enter(inputs, start)
     drawn = drawn_before(start, recipe.prior, inputs.out, recipe.loop.device)
     learner: Learner = UNetAndText(start.parts) if recipe.model.text_encoder else WholeUNet(start.parts)

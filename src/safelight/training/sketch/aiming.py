@@ -4,13 +4,15 @@ For a sketch to be copied, a head's queries have to say where in the picture a p
 a state speaks. Both can be told from features and states alike, for zeros around feature maps let positions be known
 (Islam et al. 2020), and every state has a place of its own; but a softmax over all states gives a head that looks
 everywhere next to no reason to look at one of them, and training leaves most heads as they are. So some heads are
-taught beforehand where to look, as in guided attention (Tachibana et al. 2018, section 4), and what they bring is added
-by maps that begin at zero: at first the UNet draws all but what it drew.
+taught beforehand where to look, by the cross-entropy of their attention (near to the guided attention loss of Tachibana
+et al. 2018, section 4), and what they bring is added by maps that begin at zero: at first the UNet draws all but what
+it drew.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isqrt
 
 import torch
 from einops import rearrange
@@ -19,6 +21,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from safelight.diffusion.schedule import Schedule
+from safelight.errors import BadInput
 from safelight.layers.attention import Attention, attend
 from safelight.training.sketch.sketcher import Sketcher
 from safelight.unet import UNet
@@ -33,42 +36,46 @@ AT_ONCE = 32  # pictures that go through the UNet together
 def aim(
     unet: UNet, sketcher: Sketcher, schedule: Schedule, captions: Sequence[str], latents: Tensor, heads: int
 ) -> list[float]:
-    """Turn so many heads of each cross-attention behind the UNet's middle, those that bring least, in place.
+    """Turn so many heads of each cross-attention of the UNet's up path, those that bring least, in place.
 
-    captions, latents: n pictures (n, c, h, w), scaled, and what they are called. Maps of fewer positions than the
+    captions, latents: n pictures (n, c, h, h), scaled, and what they are called. Maps of fewer positions than the
     sketch has squares are passed over. Returns for each turned layer the share of attention that goes to own squares.
+    Raises BadInput where a layer would keep no head as it is, and where there is no layer to turn.
     """
     random = torch.Generator().manual_seed(0)
     blocks = [module for module in unet.up.modules() if isinstance(module, TransformerBlock)]
+    for block in blocks:
+        if heads >= block.cross_attention.heads:
+            raise BadInput(
+                f"following.heads is {heads}; it must be below {block.cross_attention.heads}, the heads of a layer "
+                "of this UNet, so that one stays as it is."
+            )
     with torch.no_grad():
-        parts = range(0, len(captions), AT_ONCE)
-        states = torch.cat([sketcher.states(captions[start : start + AT_ONCE]) for start in parts]).float()
-        unet.to(states.device)
-        features = _features(unet, blocks, schedule, latents.to(states), states, random)
+        states = sketcher.read(captions)
+        features = _features(unet.to(states.device), blocks, schedule, latents.to(states), states, random)
+    aimed = [pair for pair in zip(blocks, features, strict=True) if pair[1].shape[1] >= sketcher.cells**2]
+    if not aimed:
+        raise BadInput(
+            f"following.heads is {heads}, but no cross-attention of this UNet's up path has as many positions as the "
+            f"sketch has squares, {sketcher.cells**2}; it must be 0."
+        )
     shares = []
-    for block, seen in tqdm(list(zip(blocks, features, strict=True)), desc="aiming heads", disable=None):
-        own = own_states(seen.shape[1], latents.shape[2:], sketcher.cells, states.shape[1]).to(states.device)
-        if len(own.unique()) < sketcher.cells**2:
-            continue
+    for block, seen in tqdm(aimed, desc="aiming heads", disable=None):
         attention = block.cross_attention
-        width = attention.query.out_features // attention.heads
-        query, key = _learnt(seen, states, own, width, random)
-        chosen = _least(attention, seen, states)[:heads]
+        own = own_states(seen.shape[1], sketcher.cells, states.shape[1]).to(states.device)
+        query, key = _learnt(seen, states, own, attention.query.out_features // attention.heads, random)
         with torch.no_grad():
-            _turn(attention, chosen, query, key, sketcher.head.weight)
-            shares.append(float(_scores(seen, states, query, key).softmax(2)[:, torch.arange(len(own)), own].mean()))
+            _turn(attention, _least(attention, seen, states)[:heads], query, key, sketcher.head.weight)
+            weights = _scores(seen[:AT_ONCE], states[:AT_ONCE], query, key).softmax(2)
+            shares.append(float(weights[:, torch.arange(len(own)), own].mean()))
     return shares
 
 
-def own_states(positions: int, shape: Sequence[int], cells: int, length: int) -> Tensor:
-    """Which of `length` states speaks of the square in which each of so many positions lies: (positions,).
-
-    shape: (h, w) of the latent, of which the positions are a smaller map, row by row.
-    """
-    high, wide = shape
-    shrunk = round((high * wide / positions) ** 0.5)
-    rows, columns = (torch.arange(side // shrunk) * cells // (side // shrunk) for side in (high, wide))
-    return length - cells**2 + (rows[:, None] * cells + columns).flatten()
+def own_states(positions: int, cells: int, length: int) -> Tensor:
+    """Which of `length` states speaks of the square in which each position of a square map lies: (positions,)."""
+    side = isqrt(positions)
+    places = torch.arange(side) * cells // side
+    return length - cells**2 + (places[:, None] * cells + places).flatten()
 
 
 def _features(
@@ -126,28 +133,28 @@ def _scores(features: Tensor, states: Tensor, query: Tensor, key: Tensor) -> Ten
 
 def _least(attention: Attention, features: Tensor, states: Tensor) -> list[int]:
     """The heads of a layer, the one that adds least first."""
-    with torch.no_grad():
-        q, k, v = (
-            rearrange(projected, "b n (h d) -> b h n d", h=attention.heads)
-            for projected in (
-                attention.query(features[:AT_ONCE]),
-                attention.key(states[:AT_ONCE]),
-                attention.value(states[:AT_ONCE]),
-            )
+    q, k, v = (
+        rearrange(projected, "b n (h d) -> b h n d", h=attention.heads)
+        for projected in (
+            attention.query(features[:AT_ONCE]),
+            attention.key(states[:AT_ONCE]),
+            attention.value(states[:AT_ONCE]),
         )
-        brought = attend(q, k, v, causal=False)
-        maps = rearrange(attention.out.weight, "o (h d) -> h d o", h=attention.heads)
-        return [int(head) for head in (brought @ maps).square().mean((0, 2, 3)).argsort()]
+    )
+    maps = rearrange(attention.out.weight, "o (h d) -> h d o", h=attention.heads)
+    brought = attend(q, k, v, causal=False) @ maps
+    return [int(head) for head in brought.square().mean((0, 2, 3)).argsort()]
 
 
 def _turn(attention: Attention, heads: Sequence[int], query: Tensor, key: Tensor, contents: Tensor) -> None:
-    """Give these heads the maps; what they read are the squares' contents, part by part, and so far they add nothing.
+    """Give these heads the maps; what they read is what varies most of the squares, and so far they add nothing.
 
     contents: the sketch's own map, (values of a square, width of a state).
     """
     width = query.shape[1]
-    unit = contents / contents.square().sum(1).mean().sqrt()
-    parts = unit.repeat(-(-width * len(heads) // len(unit)), 1)[: width * len(heads)].split(width)
+    _, strengths, directions = torch.linalg.svd(contents, full_matrices=False)
+    read = strengths[:, None] * directions / strengths.square().mean().sqrt()
+    parts = read.repeat(-(-width * len(heads) // len(read)), 1)[: width * len(heads)].split(width)
     for head, part in zip(heads, parts, strict=True):
         rows = slice(head * width, (head + 1) * width)
         attention.query.weight[rows] = query.T

@@ -20,15 +20,18 @@ USUAL = 0.75  # of the scenes, whose things are in the style that their bare nam
 class Imagined:
     """Captions made of the names of cut-out things.
 
-    records: at least one; their first captions name them.
+    records: at least two of one style; their first captions name them.
     """
 
     def __init__(self, records: Sequence[Record], styles: Styles) -> None:
         self.styles = styles
-        self.usual = [record for record in records if styles.is_usual(record)]
-        self.of_style: dict[str, list[Record]] = defaultdict(list)
+        self.wordings = [wordings for wordings in styles.wordings.values() if wordings]
+        of_style: dict[str, list[Record]] = defaultdict(list)
         for record in records:
-            self.of_style[str(record.fields.get("style"))].append(record)
+            of_style[str(record.fields.get("style"))].append(record)
+        self.alike = [group for group in of_style.values() if len(group) > 1]
+        usual = [record for record in records if styles.is_usual(record)]
+        self.usual = usual if len(usual) > 1 else self.alike[0]
 
     def caption(self, random: Random) -> str:
         """One of them."""
@@ -36,10 +39,11 @@ class Imagined:
         if chance < SCENES:
             return self._scene(random)
         said = random.choice(self.usual).captions[0]
-        if chance < SCENES + STYLED and self.styles.wordings:
-            return worded(random.choice(self.styles.wordings[random.choice([*self.styles.wordings])]), said)
+        if chance < SCENES + STYLED and self.wordings:
+            return worded(random.choice(random.choice(self.wordings)), said)
         return said if names_a_colour(said) else with_adjective(said, random.choice([*PAINTS]))
 
     def _scene(self, random: Random) -> str:
-        alike = self.usual if random.random() < USUAL else self.of_style[random.choice([*self.of_style])]
-        return scene_with(random.choice(alike), alike, self.styles, random).caption
+        things = self.usual if random.random() < USUAL else random.choice(self.alike)
+        first, other = random.sample(things, 2)
+        return scene_with(first, [other], self.styles, random).caption

@@ -27,8 +27,8 @@ class Sketcher(nn.Module):
         channels, *sides = shape
         if any(side % cells for side in sides) or cells**2 >= encoder.config.length:
             raise BadInput(
-                f"sketch.cells is {cells}; it must divide the latent's {sides[0]} positions, and its square must be "
-                f"below {encoder.config.length}, the places of the text encoder."
+                f"sketch.cells, or following.cells, is {cells}; it must divide the latent's {sides[0]} positions, and "
+                f"its square must be below {encoder.config.length}, the places of the text encoder."
             )
         self.tokenizer = tokenizer
         self.cells = cells
@@ -43,8 +43,7 @@ class Sketcher(nn.Module):
     @torch.no_grad()
     def keep_map(self, captions: Sequence[str], latents: Tensor) -> None:
         """Take the map that fits n captions to their latents (n, c, h, w) best, by least squares; it learns no more."""
-        parts = [captions[start : start + READ_AT_ONCE] for start in range(0, len(captions), READ_AT_ONCE)]
-        states = torch.cat([self.states(part)[:, -(self.cells**2) :].float() for part in parts]).flatten(0, 1)
+        states = self.read(captions)[:, -(self.cells**2) :].flatten(0, 1)
         high, wide = self.sizes
         squares = rearrange(latents, "b c (y i) (x j) -> (b y x) (c i j)", i=high, j=wide).to(states)
         padded = functional.pad(states, (0, 1), value=1.0)
@@ -58,6 +57,12 @@ class Sketcher(nn.Module):
         ids = self.tokenizer(captions).ids.to(next(self.text_encoder.parameters()).device)
         states: Tensor = self.text_encoder(ids)
         return states
+
+    @torch.no_grad()
+    def read(self, captions: Sequence[str]) -> Tensor:
+        """The same of any number of captions, float32, so many at once that they fit into memory; nothing is learnt."""
+        parts = [captions[start : start + READ_AT_ONCE] for start in range(0, len(captions), READ_AT_ONCE)]
+        return torch.cat([self.states(part).float() for part in parts])
 
     def of_states(self, states: Tensor) -> Tensor:
         """The sketches (b, c, h, w), float32, that (b, length, width) hold: in the last `cells`^2 of them."""
