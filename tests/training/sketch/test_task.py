@@ -18,6 +18,7 @@ from safelight.training.diffusion.new_model import new_parts
 from safelight.training.diffusion.settings import DiffusionDataConfig
 from safelight.training.diffusion.views import framed
 from safelight.training.recipe import DiffusionRecipe
+from safelight.training.sketch.pairs import usual_pairs
 from safelight.training.sketch.sketcher import KeptMap
 from safelight.training.sketch.start import leave_clip
 from safelight.training.sketch.task import SketchTask
@@ -84,7 +85,7 @@ def test_diffusion_reads_what_it_leaves(tmp_path: Path) -> None:
 def test_a_text_encoder_that_knows_pictures_keeps_its_map(tmp_path: Path) -> None:
     """The map is the best one at the start; the text encoder learns, and a run that goes on has the same map."""
     task = sketch_task(tmp_path / "known", known=True, caption_dropout=0.0)
-    captions, latents = task._usual_pairs()
+    captions, latents = usual_pairs(task.seen)
     with torch.no_grad():
         best = (task.sketcher(captions) - latents).square().mean()
         assert isinstance(task.sketcher.head, KeptMap)
