@@ -90,7 +90,8 @@ class ClassifierConfig:
     """A residual network that tells concepts and styles (He et al. 2016): the judge of what a model draws."""
 
     size: int = 64  # pixels on each side of what it sees
-    channels: tuple[int, ...] = (32, 64, 128, 256)  # one level each; each halves the size, the first the picture's
+    patch: int = 2  # pixels on each side that become one position of the first level
+    channels: tuple[int, ...] = (32, 64, 128, 256)  # one level each; each after the first halves the size
     blocks_per_level: int = 1  # residual blocks
     groups: int = 8  # of channels, which are normalised together
 
@@ -98,10 +99,13 @@ class ClassifierConfig:
         _positive("ClassifierConfig", size=self.size, blocks_per_level=self.blocks_per_level)
         for width in self.channels:
             _divides("ClassifierConfig", "groups", self.groups, width)
-        if not self.channels or self.size < 2 ** len(self.channels):
+        if self.patch < 2 or self.patch % 2:
+            raise BadInput(f"ClassifierConfig.patch is {self.patch}; it must be an even number from 2.")
+        most = (self.size // self.patch).bit_length()
+        if not 1 <= len(self.channels) <= most:
             raise BadInput(
-                f"ClassifierConfig.channels has {len(self.channels)} levels; it must have at least one, and at most as "
-                f"many as size, {self.size}, can be halved."
+                f"ClassifierConfig.channels has {len(self.channels)} levels; it must have at least one, and at most "
+                f"{most}: size, {self.size}, over patch, {self.patch}, halves no more often."
             )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +67,24 @@ def test_every_level_halves_the_size() -> None:
     assert shapes == [(8, 8, 8), (8, 8, 8), (16, 4, 4), (16, 4, 4)]
 
 
-def test_it_is_the_same_after_a_file(tmp_path: Path) -> None:
-    judge = classifier()
+def test_a_larger_patch_looks_at_more_pixels_in_as_many_positions() -> None:
+    judge = Classifier(replace(CONFIG, size=32, patch=4), LABELS)
+    shapes = []
+    judge.blocks[0].register_forward_hook(lambda *call: shapes.append(tuple(call[-1].shape[1:])))
+    image = torch.zeros(1, 3, 32, 32, requires_grad=True)
+    judge(image)["concept"].sum().backward()
+    assert shapes == [(8, 8, 8)]
+    assert image.grad is not None
+    assert (image.grad != 0).any(dim=1).all()  # every pixel counts
+
+
+@pytest.mark.parametrize("config", [CONFIG, replace(CONFIG, size=32, patch=8)])
+def test_it_is_the_same_after_a_file(tmp_path: Path, config: ClassifierConfig) -> None:
+    judge = Classifier(config, LABELS).eval()
     save_classifier(tmp_path / "run" / "classifier", judge)
     for folder in (tmp_path / "run", tmp_path / "run" / "classifier"):
         opened = load_classifier(folder)
-        assert (opened.config, opened.labels) == (CONFIG, LABELS)
+        assert (opened.config, opened.labels) == (config, LABELS)
         assert not opened.training
         pictures = [draw("red", "bar"), draw("blue", "circle")]
         for head, rows in classify(judge, pictures).items():
@@ -86,6 +99,8 @@ def test_it_is_the_same_after_a_file(tmp_path: Path) -> None:
         ({"labels": {"concept": "bar"}}, "it must give a list of names for each head"),
         ({"labels": 3}, "labels is 3; it must be an object"),
         ({"size": 0}, "size is 0; it must be a whole number from 1"),
+        ({"patch": 3}, "patch is 3; it must be an even number"),
+        ({"patch": 4}, "do not fit its configuration"),
         ({"channels": [8, 15]}, "groups is 4; it must divide 15"),
         ({"channels": [8, 16, 16]}, "6 missing"),
         ({"labels": {"concept": ["bar", "circle"]}}, "do not fit its configuration"),
@@ -116,9 +131,12 @@ def test_a_folder_without_a_classifier_is_named(tmp_path: Path) -> None:
         ({"channels": ()}, "channels has 0 levels"),
         (
             {"size": 8, "channels": (8, 8, 8, 8)},
-            "channels has 4 levels; it must have at least one, and at most as many",
+            "channels has 4 levels; it must have at least one, and at most 3: size, 8, over patch, 2, halves no more",
         ),
+        ({"size": 16, "patch": 4, "channels": (8, 8, 8, 8)}, "channels has 4 levels; it must have at least one, and"),
         ({"size": 0}, "size is 0; it must be at least 1"),
+        ({"patch": 3}, "patch is 3; it must be an even number from 2"),
+        ({"patch": 0}, "patch is 0; it must be an even number from 2"),
     ],
 )
 def test_impossible_shapes_are_refused(settings: dict[str, Any], message: str) -> None:

@@ -39,7 +39,8 @@ class Classifier(nn.Module):
         self.config = config
         self.labels = {head: tuple(names) for head, names in labels.items()}
         first, width = config.channels[0], config.channels[-1]
-        self.stem = nn.Conv2d(3, first, 4, stride=2, padding=1)
+        # each position sees half a patch of its neighbours too
+        self.stem = nn.Conv2d(3, first, 2 * config.patch, stride=config.patch, padding=config.patch // 2)
         self.blocks = nn.ModuleList(_blocks(config))
         self.norm = GroupNorm(config.groups, width, eps=NORM_EPSILON)
         self.heads = nn.ModuleList(nn.Linear(width, len(names)) for names in self.labels.values())
@@ -80,6 +81,7 @@ def save_classifier(folder: Path | str, classifier: Classifier) -> None:
     config = classifier.config
     fields = {
         "size": config.size,
+        "patch": config.patch,
         "channels": list(config.channels),
         "blocks_per_level": config.blocks_per_level,
         "groups": config.groups,
@@ -98,6 +100,7 @@ def load_classifier(folder: Path | str) -> Classifier:
     config = fields.build(
         ClassifierConfig,
         size=fields.integer("size", usual.size),
+        patch=fields.integer("patch", usual.patch),
         channels=fields.integers("channels", usual.channels),
         blocks_per_level=fields.integer("blocks_per_level", usual.blocks_per_level),
         groups=fields.integer("groups", usual.groups),
