@@ -83,6 +83,7 @@ def test_width_and_height(pipe: Pipeline) -> None:
         {"guidance_scale": 3.0},
         {"guidance_rescale": 1.0},
         {"guidance_end": 0.5},
+        {"guidance_start": 0.5},
         {"sampler": "euler"},
         {"grid": "exponential"},
     ],
@@ -93,16 +94,28 @@ def test_every_argument_is_heard(change: dict[str, Any], pipe: Pipeline) -> None
     assert float((before - after).abs().max()) > 1e-4
 
 
-@pytest.mark.parametrize(("end", "steered"), [(1.0, 8), (0.5, 4), (0.3, 2), (0.0, 0)])
+@pytest.mark.parametrize(
+    ("start", "end", "steered"),
+    [
+        (0.0, 1.0, range(8)),
+        (0.0, 0.5, range(4)),
+        (0.0, 0.3, range(2)),
+        (0.0, 0.0, range(0)),
+        (0.25, 0.5, range(2, 4)),
+        (0.25, 1.0, range(2, 8)),
+        (1.0, 1.0, range(0)),
+        (0.75, 0.5, range(0)),
+    ],
+)
 @pytest.mark.parametrize("sampler", ["dpmpp_2m", "ddim", "euler_ancestral"])
-def test_so_many_of_the_first_steps_are_steered(
-    pipe: Pipeline, monkeypatch: pytest.MonkeyPatch, sampler: str, end: float, steered: int
+def test_the_steps_between_are_steered(
+    pipe: Pipeline, monkeypatch: pytest.MonkeyPatch, sampler: str, start: float, end: float, steered: range
 ) -> None:
     rows: list[int] = []
     predict = pipe.predict
     monkeypatch.setattr(pipe, "predict", lambda latent, *others: rows.append(len(latent)) or predict(latent, *others))
-    pipe(PROMPT, sampler=sampler, grid=None, num_inference_steps=8, guidance_end=end)
-    assert rows == [2] * steered + [1] * (8 - steered)
+    pipe(PROMPT, sampler=sampler, grid=None, num_inference_steps=8, guidance_start=start, guidance_end=end)
+    assert rows == [2 if step in steered else 1 for step in range(8)]
 
 
 @pytest.mark.parametrize(("strength", "steered", "plain"), [(1, 4, 4), (0.5, 2, 2), (0.25, 1, 1)])

@@ -25,6 +25,7 @@ RECIPE = Recipe(
     num_inference_steps=12,
     guidance_scale=7.0,
     guidance_rescale=0.25,
+    guidance_start=0.25,
     guidance_end=0.5,
     sampler="euler_ancestral",
     grid="karras",

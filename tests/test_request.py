@@ -34,6 +34,7 @@ def test_right_sizes(size: int) -> None:
         ("strength", [-0.1, 1.1, float("nan"), float("inf"), "1", True], "a number from 0 to 1"),
         ("guidance_scale", [-1, 1001, float("nan"), float("-inf"), "7", None, 10**400], "a number from 0 to 1000"),
         ("guidance_rescale", [-1, 2, float("nan"), None], "a number from 0 to 1"),
+        ("guidance_start", [-0.1, 1.1, None, True], "a number from 0 to 1"),
         ("guidance_end", [-0.1, 1.1, float("nan"), None, "1", True], "a number from 0 to 1"),
         ("image_guidance_scale", [-1, 1001, float("nan"), None, "1"], "a number from 0 to 1000"),
         ("class_label", [-1, 1.0, True, "7", 100_001], "a whole number from 0 to 100000"),

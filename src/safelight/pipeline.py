@@ -251,6 +251,7 @@ class Pipeline(Adapted):
             num_inference_steps=request.num_inference_steps,
             guidance_scale=request.guidance_scale,
             guidance_rescale=request.guidance_rescale,
+            guidance_start=request.guidance_start,
             guidance_end=request.guidance_end,
             sampler=request.sampler,
             grid=request.grid,

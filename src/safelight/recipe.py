@@ -49,6 +49,7 @@ class Recipe:
     num_inference_steps: int = 25
     guidance_scale: float = 7.5
     guidance_rescale: float = 0.0
+    guidance_start: float = 0.0
     guidance_end: float = 1.0
     sampler: str = "dpmpp_2m"
     grid: str | None = "karras"

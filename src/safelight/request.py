@@ -31,9 +31,9 @@ class Request:
     prompt: one or several. image: a file or picture to start from. mask_image: white where `image` is to be redrawn.
     strength: 0 keeps `image`, 1 keeps what shines through the strongest noise, and behind a mask nothing; None is 0.75,
     or 1 for models made for inpainting. height, width: pixels, multiples of 8; by default those of `image`, or of the
-    pictures that the model was trained on. guidance_scale: 1 is none. guidance_rescale: 0 is none. guidance_end: the
-    share of the steps that are steered, from the first; the others cost half, and change little (Kynkaanniemi et al.
-    2024). sampler, grid: names in safelight.SAMPLERS and safelight.GRIDS; a grid of None is the sampler's own. seed: of
+    pictures that the model was trained on. guidance_scale: 1 is none. guidance_rescale: 0 is none. guidance_start,
+    guidance_end: the shares of the steps between which they are steered; the others cost half, and change little
+    (Kynkaanniemi et al. 2024). sampler, grid: names in safelight.SAMPLERS and safelight.GRIDS; a grid of None is the sampler's own. seed: of
     the first picture, the next have seed + 1 and so on; None draws one. num_images: for each prompt. latents:
     unit-variance start noise (n, c, h / 8, w / 8), instead of what the seeds give.
 
@@ -53,6 +53,7 @@ class Request:
     num_inference_steps: int = 25
     guidance_scale: float = 7.5
     guidance_rescale: float = 0.0
+    guidance_start: float = 0.0
     guidance_end: float = 1.0
     sampler: str = "dpmpp_2m"
     grid: str | None = "karras"
@@ -102,6 +103,7 @@ class Request:
             finite("strength", self.strength, 0, 1)
         finite("guidance_scale", self.guidance_scale, 0, 1000)
         finite("guidance_rescale", self.guidance_rescale, 0, 1)
+        finite("guidance_start", self.guidance_start, 0, 1)
         finite("guidance_end", self.guidance_end, 0, 1)
         finite("image_guidance_scale", self.image_guidance_scale, 0, 1000)
         if self.mask_image is not None and self.image is None:

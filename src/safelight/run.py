@@ -48,10 +48,10 @@ class Run:
 
     @property
     def guidance(self) -> Guidance:
-        """How each step is steered; those behind that share of the steps taken are not."""
+        """How each step is steered, of those that are taken."""
         request = self.request
-        lowest = self.plan.lowest_steered(request.guidance_end, self.first_step)
-        return Guidance(request.guidance_scale, request.guidance_rescale, lowest)
+        interval = self.plan.steered(request.guidance_start, request.guidance_end, self.first_step)
+        return Guidance(request.guidance_scale, request.guidance_rescale, interval)
 
     @property
     def seeds(self) -> list[int]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from safelight.diffusion.conditioning import Conditioning
 from safelight.diffusion.denoiser import Denoiser, as_denoiser
-from safelight.diffusion.guidance import conditioned, guided, guided_twice, rescaled
+from safelight.diffusion.guidance import ALWAYS, NEVER, Interval, conditioned, guided, guided_twice, rescaled
 from safelight.diffusion.inpainting import inpainting
 from safelight.diffusion.plan import plan
 from safelight.diffusion.samplers import SAMPLERS
@@ -61,17 +61,28 @@ def test_scale_zero_is_the_unconditional_prediction() -> None:
     assert torch.equal(prediction, conditioned(Recorder(), NO_PROMPT)(latent, TIMESTEP))
 
 
-def test_below_the_lowest_level_it_is_one_unguided_pass() -> None:
+@pytest.mark.parametrize(
+    ("interval", "at", "steers"),
+    [
+        (Interval(10.0, 20.0), 9.9, False),
+        (Interval(10.0, 20.0), 10.0, True),
+        (Interval(10.0, 20.0), 20.0, True),
+        (Interval(10.0, 20.0), 20.1, False),
+        (Interval(10.0), 999.0, True),
+        (ALWAYS, 0.0, True),
+        (NEVER, 500.0, False),
+    ],
+)
+def test_outside_its_interval_it_is_one_unguided_pass(interval: Interval, at: float, steers: bool) -> None:
     latent = torch.randn(2, 4, 8, 8)
     along, steered = conditioned(Recorder(), PROMPT), guided(Recorder(), PROMPT, NO_PROMPT, 7.5)
-    for lowest, at, expected, rows in ((10.0, 9.9, along, 2), (10.0, 10.0, steered, 4), (0.0, 0.0, steered, 4)):
-        network, timestep = Recorder(), torch.tensor([at, at])
-        found = guided(network, PROMPT, NO_PROMPT, 7.5, lowest=lowest)(latent, timestep)
-        assert torch.equal(found, expected(latent, timestep))
-        assert [len(asked) for asked, _, _ in network.calls] == [rows]
+    network, timestep = Recorder(), torch.tensor([at, at])
+    found = guided(network, PROMPT, NO_PROMPT, 7.5, interval=interval)(latent, timestep)
+    assert torch.equal(found, (steered if steers else along)(latent, timestep))
+    assert [len(asked) for asked, _, _ in network.calls] == [4 if steers else 2]
 
 
-def test_below_the_lowest_level_a_picture_and_a_prompt_are_shown_and_nothing_is_steered() -> None:
+def test_outside_its_interval_a_picture_and_a_prompt_are_shown_and_nothing_is_steered() -> None:
     latent, full, picture, nothing = (
         torch.randn(2, 4, 8, 8),
         *(Conditioning(context=torch.full((2, 1, 1), value)) for value in (3.0, 2.0, 1.0)),
@@ -83,7 +94,7 @@ def test_below_the_lowest_level_a_picture_and_a_prompt_are_shown_and_nothing_is_
         assert shown.context is not None
         return x * shown.context[:, :, :, None]
 
-    predict = guided_twice(network, full, picture, nothing, scale=5.0, picture_scale=2.0, lowest=10.0)
+    predict = guided_twice(network, full, picture, nothing, scale=5.0, picture_scale=2.0, interval=Interval(10.0))
     torch.testing.assert_close(predict(latent, TIMESTEP - 1), 3 * latent)
     torch.testing.assert_close(predict(latent, TIMESTEP), (1 + 2 * (2 - 1) + 5 * (3 - 2)) * latent)
     assert asked == [2, 6]

@@ -31,6 +31,7 @@ FLAGS = {
 LEFT_TO_THE_MODEL = {
     "steps": "num_inference_steps",
     "guidance": "guidance_scale",
+    "guidance_start": "guidance_start",
     "guidance_end": "guidance_end",
     "sampler": "sampler",
     "grid": "grid",
@@ -42,7 +43,8 @@ def add_sampling_arguments(command: argparse.ArgumentParser) -> None:
     for flag, kind, metavar, what in (
         ("--steps", int, "N", "of the sampler (default: 25, or the model's own)"),
         ("--guidance", float, "G", "1 is none (default: 7.5, or the model's own)"),
-        ("--guidance-end", float, "E", "share of the steps that have guidance (default: 1, or the model's own)"),
+        ("--guidance-start", float, "B", "share of the steps before guidance (default: 0, or the model's own)"),
+        ("--guidance-end", float, "E", "share of the steps after which none has it (default: 1, or the model's own)"),
         ("--sampler", str, "S", "(default: dpmpp_2m, or the model's own)"),
         ("--grid", str, "K", "noise levels visited (default: karras, or the model's own)"),
     ):

@@ -157,6 +157,7 @@ def request_of(recipe: Recipe, arguments: argparse.Namespace) -> Request:
         num_inference_steps=recipe.num_inference_steps,
         guidance_scale=recipe.guidance_scale,
         guidance_rescale=recipe.guidance_rescale,
+        guidance_start=recipe.guidance_start,
         guidance_end=recipe.guidance_end,
         sampler=recipe.sampler,
         grid=recipe.grid,

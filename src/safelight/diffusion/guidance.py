@@ -1,8 +1,8 @@
 """Classifier-free guidance: push a prediction from what no prompt gives towards what the prompt gives.
 
 Ho & Salimans 2022, equation 6; its form for a prompt and a picture, Brooks et al. 2023, equation 3; the rescaling of
-Lin et al. 2023, equations 15 and 16; and guidance at the noisy levels alone, Kynkaanniemi et al. 2024, section 3. All
-act on what the network predicts (epsilon or v), so a guided network is again a network.
+Lin et al. 2023, equations 15 and 16; and guidance at some of the noise levels alone, Kynkaanniemi et al. 2024,
+section 3. All act on what the network predicts (epsilon or v), so a guided network is again a network.
 """
 
 from __future__ import annotations
@@ -22,16 +22,31 @@ from safelight.errors import BadInput
 ConditionedNetwork = Callable[[Tensor, Tensor, Any], Tensor]
 
 
+class Interval(NamedTuple):
+    """The timesteps at which a network is steered, both ends counted. Default: all."""
+
+    lowest: float = 0.0
+    highest: float = math.inf
+
+    def holds(self, timestep: Tensor) -> bool:
+        """Whether pictures, all at one timestep (b,), are steered."""
+        return self == ALWAYS or self.lowest <= float(timestep[0]) <= self.highest
+
+
+ALWAYS = Interval()
+NEVER = Interval(math.inf, -math.inf)
+
+
 class Guidance(NamedTuple):
     """How a network is steered.
 
     scale: 1 is no guidance and costs one pass, 0 is the unconditional prediction. rescale: in [0, 1], the share of the
-    prediction that gets the spread of the conditional one. lowest: the timestep below which nothing is steered.
+    prediction that gets the spread of the conditional one. interval: outside of it nothing is steered.
     """
 
     scale: float
     rescale: float = 0.0
-    lowest: float = 0.0
+    interval: Interval = ALWAYS
 
 
 def conditioned(network: ConditionedNetwork, conditioning: Tensor | Conditioning) -> Network:
@@ -49,7 +64,7 @@ def guided(
     unconditional: Tensor | Conditioning,
     scale: float,
     rescale: float = 0.0,
-    lowest: float = 0.0,
+    interval: Interval = ALWAYS,
 ) -> Network:
     """`network` steered away from what `unconditional` gives, as `Guidance` says.
 
@@ -63,7 +78,7 @@ def guided(
         return alone
 
     def predict(latent: Tensor, timestep: Tensor) -> Tensor:
-        if is_below(timestep, lowest):
+        if not interval.holds(timestep):
             return alone(latent, timestep)
         both = network(torch.cat([latent, latent]), torch.cat([timestep, timestep]), shown)
         without, along = both.chunk(2)
@@ -81,7 +96,7 @@ def guided_twice(
     picture_scale: float,
     scale: float,
     rescale: float = 0.0,
-    lowest: float = 0.0,
+    interval: Interval = ALWAYS,
 ) -> Network:
     """`network` steered towards a picture by `picture_scale`, and from there towards a prompt, as `Guidance` says.
 
@@ -92,18 +107,13 @@ def guided_twice(
     shown = stacked(nothing, picture_only, full)
 
     def predict(latent: Tensor, timestep: Tensor) -> Tensor:
-        if is_below(timestep, lowest):
+        if not interval.holds(timestep):
             return network(latent, timestep, full)
         without, picture, both = network(torch.cat([latent] * 3), torch.cat([timestep] * 3), shown).chunk(3)
         prediction = without + picture_scale * (picture - without) + scale * (both - picture)
         return rescaled(prediction, both, rescale)
 
     return predict
-
-
-def is_below(timestep: Tensor, lowest: float) -> bool:
-    """Whether the pictures, all at one timestep (b,), are at a cleaner level than those that are steered."""
-    return lowest > 0 and float(timestep[0]) < lowest
 
 
 def _check(scale: float, rescale: float) -> None:

@@ -30,6 +30,7 @@ from safelight.diffusion.grids import (
     whole,
     without_cleanest,
 )
+from safelight.diffusion.guidance import ALWAYS, NEVER, Interval
 from safelight.diffusion.samplers import SAMPLERS, Sampler
 from safelight.diffusion.samplers.averaging import OF_NOISE, OF_VELOCITY, Averaging
 from safelight.diffusion.samplers.dpmpp_3m_sde import dpmpp_3m_sde
@@ -186,16 +187,18 @@ class Plan:
     timestep_of: TimestepOf
     start_scale: float
 
-    def lowest_steered(self, end: float, first: int = 0) -> float:
-        """The timestep of the last step with guidance, where that share of the steps has it; 0 where all have.
+    def steered(self, start: float, end: float, first: int = 0) -> Interval:
+        """The timesteps with guidance, where the steps between these shares of all have it.
 
         first: the steps that a late start leaves out, which do not count.
         """
         levels = self.sigmas[first:-1]
-        steered = round(end * len(levels))
-        if steered == len(levels):
-            return 0.0
-        return float(self.timestep_of(levels[steered - 1])) if steered else float("inf")
+        begun, done = round(start * len(levels)), round(end * len(levels))
+        if begun >= done:
+            return NEVER
+        highest = float(self.timestep_of(levels[begun])) if begun else ALWAYS.highest
+        lowest = float(self.timestep_of(levels[done - 1])) if done < len(levels) else ALWAYS.lowest
+        return Interval(lowest, highest)
 
 
 def plan(schedule: Schedule, sampler: str, grid: str | None, steps: int) -> Plan:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from safelight.diffusion.conditioning import Conditioning
 from safelight.diffusion.denoiser import Network
-from safelight.diffusion.guidance import conditioned, guided
+from safelight.diffusion.guidance import ALWAYS, conditioned, guided
 from safelight.errors import BadInput
 from safelight.networks import Networks
 from safelight.run import Run
@@ -18,10 +18,10 @@ def from_text(networks: Networks, run: Run, drawing: Drawing) -> Network:
     """The UNet steered from the negative prompt to the prompt; one distilled from a guided one is told the scale."""
     along, without = contexts(networks, run, drawing.prompt)
     if networks.unet.config.guidance_width:
-        if run.guidance.lowest:
+        if run.guidance.interval != ALWAYS:
             raise BadInput(
-                f"guidance_end is {run.request.guidance_end}; this model was distilled with its guidance inside, "
-                "so it must be 1."
+                f"guidance_start is {run.request.guidance_start} and guidance_end {run.request.guidance_end}; this "
+                "model was distilled with its guidance inside, so they must be 0 and 1."
             )
         scale = torch.tensor([run.request.guidance_scale], device=along.device)
         return conditioned(networks.predict, Conditioning(context=along, guidance=scale))

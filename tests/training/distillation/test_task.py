@@ -116,8 +116,9 @@ def test_the_stage_opens_a_model_and_leaves_one_with_its_card(tmp_path: Path) ->
     assert [progress.step for progress in run_stage("distill", inputs, settings)] == [1]
     student = safelight.load(tmp_path / "run/model", device="cpu")
     assert student.usual["sampler"] == "lcm"
-    with pytest.raises(BadInput, match=r"guidance_end is 0\.5; this model was distilled with its guidance inside"):
-        student("a red circle", guidance_end=0.5)
+    for name in ("guidance_start", "guidance_end"):
+        with pytest.raises(BadInput, match=rf"{name} (is )?0\.5.*this model was distilled with its guidance inside"):
+            student("a red circle", **{name: 0.5})
     assert (tmp_path / "run/model/README.md").is_file()
 
 

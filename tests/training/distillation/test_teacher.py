@@ -42,16 +42,25 @@ def test_each_picture_is_guided_at_its_own_scale() -> None:
     assert (found[1:] - teacher.predict(LATENT, TIMESTEP, context, torch.ones(3))[1:]).abs().max() > 0.1
 
 
-@pytest.mark.parametrize(("end", "rows"), [(1.0, [6, 6, 6, 6]), (0.5, [6, 6, 3, 3]), (0.0, [3, 3, 3, 3])])
-def test_it_walks_with_guidance_as_far_as_it_should(
-    monkeypatch: pytest.MonkeyPatch, end: float, rows: list[int]
+@pytest.mark.parametrize(
+    ("interval", "rows"),
+    [
+        ((0.0, 1.0), [6, 6, 6, 6]),
+        ((0.0, 0.5), [6, 6, 3, 3]),
+        ((0.25, 0.5), [3, 6, 3, 3]),
+        ((0.25, 1.0), [3, 6, 6, 6]),
+        ((0.0, 0.0), [3, 3, 3, 3]),
+    ],
+)
+def test_it_walks_with_guidance_where_it_should(
+    monkeypatch: pytest.MonkeyPatch, interval: tuple[float, float], rows: list[int]
 ) -> None:
     made = teacher_parts()
     teacher = Teacher(made)
     seen: list[int] = []
     forward = made.unet.forward
     monkeypatch.setattr(made.unet, "forward", lambda x, *others: seen.append(len(x)) or forward(x, *others))
-    terms = Terms(teacher="t", steps=4, guidance=(3.0, 3.0), guidance_end=end, shape=(4, 8, 8), seed=0)
+    terms = Terms(teacher="t", steps=4, guidance=(3.0, 3.0), interval=interval, shape=(4, 8, 8), seed=0)
     way = lead(teacher, LoopConfig(precision="fp32"), terms, CAPTIONS, LATENT, SCALES)
     assert seen == rows
     assert way.places.shape == (3, 4, 4, 8, 8)

@@ -14,7 +14,6 @@ from PIL import Image
 from torch import Tensor, nn
 
 from safelight.data.collection import Record, check_captions, split_up
-from safelight.diffusion.guidance import is_below
 from safelight.diffusion.plan import plan
 from safelight.diffusion.schedule import Schedule
 from safelight.errors import BadInput
@@ -165,7 +164,7 @@ def distillation_task(parts: Parts, recipe: DistillRecipe, records: list[Record]
             teacher=fingerprint(parts),
             steps=settings.grid,
             guidance=(settings.lowest_guidance, settings.highest_guidance),
-            guidance_end=settings.guidance_end,
+            interval=(settings.guidance_start, settings.guidance_end),
             shape=(parts.autoencoder.config.latent_channels, side, side),
             seed=seed,
         )
@@ -190,13 +189,13 @@ def lead(
     loop: in whose precision it walks.
     """
     schedule = Schedule(teacher.parts.schedule)
-    lowest = plan(schedule, SAMPLER, GRID, terms.steps).lowest_steered(terms.guidance_end)
+    interval = plan(schedule, SAMPLER, GRID, terms.steps).steered(*terms.interval)
     device = next(teacher.parts.unet.parameters()).device
     context, scale = teacher.read(captions).to(device), guidance.to(device)
 
     def predict(latent: Tensor, timestep: Tensor) -> Tensor:
         with autocast(loop):
-            if is_below(timestep, lowest):
+            if not interval.holds(timestep):
                 return teacher.alone(latent, timestep, context)
             return teacher.predict(latent, timestep, context, scale)
 
