@@ -33,9 +33,9 @@ class Request:
     or 1 for models made for inpainting. height, width: pixels, multiples of 8; by default those of `image`, or of the
     pictures that the model was trained on. guidance_scale: 1 is none. guidance_rescale: 0 is none. guidance_start,
     guidance_end: the shares of the steps between which they are steered; the others cost half, and change little
-    (Kynkaanniemi et al. 2024). sampler, grid: names in safelight.SAMPLERS and safelight.GRIDS; a grid of None is the sampler's own. seed: of
-    the first picture, the next have seed + 1 and so on; None draws one. num_images: for each prompt. latents:
-    unit-variance start noise (n, c, h / 8, w / 8), instead of what the seeds give.
+    (Kynkaanniemi et al. 2024). sampler, grid: names in safelight.SAMPLERS and safelight.GRIDS; a grid of None is the
+    sampler's own. seed: of the first picture, the next have seed + 1 and so on; None draws one. num_images: for each
+    prompt. latents: unit-variance start noise (n, c, h / 8, w / 8), instead of what the seeds give.
 
     What only some models take: depth_map, lighter where things are nearer. semantic_map, a grey picture of the labels'
     numbers. class_label: a class's number. boxes: labelled places. noise_level: of the noise that hides the faults of

@@ -8,7 +8,8 @@ from typing import Any
 from safelight.errors import BadCheckpoint
 
 USUAL = "usual.json"  # in a model's folder; diffusers passes it by
-ARGUMENTS = ("num_inference_steps", "guidance_scale", "guidance_start", "guidance_end", "sampler", "grid")  # those that it may have
+# Those that it may have.
+ARGUMENTS = ("num_inference_steps", "guidance_scale", "guidance_start", "guidance_end", "sampler", "grid")
 
 
 def known_arguments(where: str, found: Mapping[str, Any]) -> dict[str, Any]:
