@@ -80,7 +80,7 @@ def bundled(dtype: torch.dtype, rounds: int) -> None:
     theirs.scheduler = DPMSolverMultistepScheduler.from_config(theirs.scheduler.config, use_karras_sigmas=True)
     compare(
         f"bundled model, 25 steps, {name_of(dtype)}",
-        lambda: ours("a red apple", seed=0, num_inference_steps=25, guidance_end=1.0),
+        lambda: ours("a red apple", seed=0, num_inference_steps=25, guidance_start=0.0, guidance_end=1.0),
         lambda: theirs("a red apple", num_inference_steps=25, generator=torch.Generator().manual_seed(0)),
         rounds,
     )

@@ -45,7 +45,9 @@ def test_it_has_a_card_with_the_attribution() -> None:
 
 
 def test_diffusers_draws_the_same_picture(pipe: safelight.Pipeline, tmp_path: Path) -> None:
-    ours = pipe("a red apple", seed=5, num_inference_steps=8, guidance_scale=5.0, guidance_end=1.0).images[0]
+    ours = pipe(
+        "a red apple", seed=5, num_inference_steps=8, guidance_scale=5.0, guidance_start=0.0, guidance_end=1.0
+    ).images[0]
     pipe.save(tmp_path)  # in the package the weights lie in eight bits
     theirs = StableDiffusionPipeline.from_pretrained(tmp_path, torch_dtype=torch.float32)
     theirs.scheduler = DPMSolverMultistepScheduler.from_config(theirs.scheduler.config, use_karras_sigmas=True)
