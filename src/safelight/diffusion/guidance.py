@@ -30,7 +30,7 @@ class Interval(NamedTuple):
 
     def holds(self, timestep: Tensor) -> bool:
         """Whether pictures, all at one timestep (b,), are steered."""
-        return self == ALWAYS or self.lowest <= float(timestep[0]) <= self.highest
+        return self == ALWAYS or self.lowest <= float(timestep[0]) <= self.highest  # a GPU is asked only if need be
 
 
 ALWAYS = Interval()
