@@ -43,7 +43,7 @@ def test_each_picture_is_guided_at_its_own_scale() -> None:
 
 
 @pytest.mark.parametrize(
-    ("interval", "rows"),
+    ("steered", "rows"),
     [
         ((0.0, 1.0), [6, 6, 6, 6]),
         ((0.0, 0.5), [6, 6, 3, 3]),
@@ -53,14 +53,14 @@ def test_each_picture_is_guided_at_its_own_scale() -> None:
     ],
 )
 def test_it_walks_with_guidance_where_it_should(
-    monkeypatch: pytest.MonkeyPatch, interval: tuple[float, float], rows: list[int]
+    monkeypatch: pytest.MonkeyPatch, steered: tuple[float, float], rows: list[int]
 ) -> None:
     made = teacher_parts()
     teacher = Teacher(made)
     seen: list[int] = []
     forward = made.unet.forward
     monkeypatch.setattr(made.unet, "forward", lambda x, *others: seen.append(len(x)) or forward(x, *others))
-    terms = Terms(teacher="t", steps=4, guidance=(3.0, 3.0), interval=interval, shape=(4, 8, 8), seed=0)
+    terms = Terms(teacher="t", steps=4, guidance=(3.0, 3.0), steered=steered, shape=(4, 8, 8), seed=0)
     way = lead(teacher, LoopConfig(precision="fp32"), terms, CAPTIONS, LATENT, SCALES)
     assert seen == rows
     assert way.places.shape == (3, 4, 4, 8, 8)

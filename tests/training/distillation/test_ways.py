@@ -24,7 +24,7 @@ TERMS: dict[str, Any] = {
     "teacher": "t",
     "steps": 3,
     "guidance": (2.0, 4.0),
-    "interval": (0.0, 1.0),
+    "steered": (0.0, 1.0),
     "shape": (2, 4, 4),
     "seed": 0,
 }
@@ -76,7 +76,7 @@ def test_ways_are_walked_once_and_a_file_that_is_lost_or_damaged_again(tmp_path:
 
 
 @pytest.mark.parametrize(
-    "change", [{"teacher": "u"}, {"steps": 4}, {"guidance": (2.0, 5.0)}, {"interval": (0.0, 0.5)}, {"seed": 1}]
+    "change", [{"teacher": "u"}, {"steps": 4}, {"guidance": (2.0, 5.0)}, {"steered": (0.0, 0.5)}, {"seed": 1}]
 )
 def test_ways_on_other_terms_are_walked_anew(change: dict[str, Any], tmp_path: Path) -> None:
     walked(Leader(), CAPTIONS, Terms(**TERMS), tmp_path)

@@ -164,7 +164,7 @@ def distillation_task(parts: Parts, recipe: DistillRecipe, records: list[Record]
             teacher=fingerprint(parts),
             steps=settings.grid,
             guidance=(settings.lowest_guidance, settings.highest_guidance),
-            interval=(settings.guidance_start, settings.guidance_end),
+            steered=(settings.guidance_start, settings.guidance_end),
             shape=(parts.autoencoder.config.latent_channels, side, side),
             seed=seed,
         )
@@ -189,7 +189,7 @@ def lead(
     loop: in whose precision it walks.
     """
     schedule = Schedule(teacher.parts.schedule)
-    interval = plan(schedule, SAMPLER, GRID, terms.steps).steered(*terms.interval)
+    interval = plan(schedule, SAMPLER, GRID, terms.steps).steered(*terms.steered)
     device = next(teacher.parts.unet.parameters()).device
     context, scale = teacher.read(captions).to(device), guidance.to(device)
 

@@ -69,14 +69,14 @@ class Terms:
     """What ways are made of beside their captions.
 
     teacher: a hash of the model. steps: of each way. guidance: its scale is drawn evenly between these two.
-    interval: the shares of the steps between which they have it. shape: of a latent. seed: noise and scale of way n
+    steered: the shares of the steps between which they have it. shape: of a latent. seed: noise and scale of way n
     follow from it and n.
     """
 
     teacher: str
     steps: int
     guidance: tuple[float, float]
-    interval: tuple[float, float]
+    steered: tuple[float, float]
     shape: tuple[int, int, int]
     seed: int
 
