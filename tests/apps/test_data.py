@@ -132,8 +132,20 @@ def test_varied_pictures_are_counted_and_read_beside_the_others(
 def test_only_chosen_things_are_varied_over_all_skies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = with_sky(tmp_path / "data")
     assert main(vary(folder, "--painted", 0, "--where", "concept=bar,cross")) == 0
-    assert "0 painted, 6 under skies" in capsys.readouterr().out
+    assert ": 6 under skies; " in capsys.readouterr().out
     assert {record.fields["concept"] for record in open_collection(tmp_path / "varied.tar")} == {"bar", "cross"}
+
+
+def test_scenes_are_made_where_they_are_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = with_sky(tmp_path / "data")
+    assert main(vary(folder, "--painted", 0, "--skies", 0, "--scenes", 2)) == 0
+    assert capsys.readouterr().out == (f"{tmp_path / 'varied.tar'}: 32 in scenes; not in scenes: a background (1).\n")
+    scenes = open_collection(tmp_path / "varied.tar")
+    of_one = {record.key: record.split for record in open_collection(folder)}
+    assert {record.split for record in scenes} == {"train", "val"}
+    for scene in scenes:
+        assert "concept" not in scene.fields
+        assert {of_one[key] for key in (scene.fields["derived_from"], *scene.fields["beside"])} == {scene.split}
 
 
 def test_what_is_interrupted_leaves_nothing(
@@ -162,7 +174,7 @@ def test_what_is_interrupted_leaves_nothing(
         (["here.tar"], "'here.tar' exists; give another name, or delete it first"),
         (["absent/a.tar"], "its folder 'absent' does not exist"),
         (["a.tar", "--painted", "-1"], "--painted is -1; it must be"),
-        (["a.tar", "--painted", "0", "--skies", "0"], "--painted and --skies are both 0"),
+        (["a.tar", "--painted", "0", "--skies", "0", "--scenes", "0"], "--painted, --skies and --scenes are all 0"),
         (["a.tar", "--where", "style"], "--where is 'style'; it must be a field and its values"),
         (["a.tar", "--where", "style=oil"], "has style in ['oil']"),
         (["a.tar"], "No picture was derived from the 1 in '.': not painted: not cut out (1); not under skies: not cut"),

@@ -39,12 +39,15 @@ def add_to(commands: Any) -> None:
     )
     add_json_argument(check)
     check.set_defaults(run=run)
-    vary = actions.add_parser("vary", help="paint the things of a collection in other colours, and lay them over skies")
+    vary = actions.add_parser(
+        "vary", help="paint a collection's things in other colours, lay them over skies or into scenes"
+    )
     vary.add_argument("path", type=Path, metavar="DATA", help="a collection of cut-out things and of backgrounds")
     vary.add_argument("out", type=Path, metavar="OUT.tar", help="the shard to write; it must not exist")
     add_where_argument(vary, "things")
     vary.add_argument("--painted", type=int, default=1, metavar="N", help="colours of each thing (default: 1)")
     vary.add_argument("--skies", type=int, default=1, metavar="N", help="skies behind each thing (default: 1)")
+    vary.add_argument("--scenes", type=int, default=0, metavar="N", help="scenes of each thing and others (default: 0)")
     add_json_argument(vary)
     vary.set_defaults(run=run_vary)
 
@@ -96,10 +99,10 @@ def run_vary(arguments: argparse.Namespace) -> None:
     from safelight.weights.files import beside
 
     check_new_shard(arguments.out)
-    for name in ("painted", "skies"):
+    for name in ("painted", "skies", "scenes"):
         whole_number(f"--{name}", getattr(arguments, name), 0, MOST)
-    if arguments.painted == arguments.skies == 0:
-        raise BadInput("--painted and --skies are both 0; one of them must be at least 1.")
+    if arguments.painted == arguments.skies == arguments.scenes == 0:
+        raise BadInput("--painted, --skies and --scenes are all 0; one of them must be at least 1.")
     where = where_of(arguments.where)
     every = open_collection(arguments.path)
     records = open_collection(arguments.path, where) if where else every
@@ -107,7 +110,7 @@ def run_vary(arguments: argparse.Namespace) -> None:
     with beside(arguments.out) as partial:
         made = varied(records, skies_among(every), arguments, tally)
         write_shard(partial, made)
-        if not tally.made:
+        if not tally.made.total():
             raise BadInput(f"No picture was derived from the {len(records)} in {str(arguments.path)!r}: {tally.why()}.")
     answer(arguments, {"shard": str(arguments.out), **tally.facts()}, [f"{arguments.out}: {tally.sentence()}"])
 
@@ -132,7 +135,7 @@ class Tally:
 
     def sentence(self) -> str:
         """All of it for people."""
-        told = f"{self.made['painted']} painted, {self.made['under skies']} under skies"
+        told = ", ".join(f"{count} {kind}" for kind, count in self.made.items())
         return f"{told}; {self.why()}." if self.skipped else f"{told}."
 
 
@@ -140,15 +143,20 @@ def varied(
     records: Sequence[Record], skies: Sequence[Record], arguments: argparse.Namespace, tally: Tally
 ) -> Iterator[NewSample]:
     """The pictures derived from each record in turn, counted, with a bar on a terminal."""
+    from safelight.data.scene_pictures import companions, scenes, what_joins
     from safelight.data.variations import Skipped, paintings, under_skies
 
+    alike = companions(records)
+    wanted = {"painted": arguments.painted, "under skies": arguments.skies, "in scenes": arguments.scenes}
+    tally.made.update({kind: 0 for kind, count in wanted.items() if count})
     for record in progress(records, len(records), arguments.path.name):
         derived = {
-            "painted": paintings(record, arguments.painted) if arguments.painted else (),
-            "under skies": under_skies(record, skies, arguments.skies) if arguments.skies else (),
+            "painted": paintings(record, arguments.painted),
+            "under skies": under_skies(record, skies, arguments.skies),
+            "in scenes": scenes(record, alike[what_joins(record)], arguments.scenes),
         }
-        for kind, results in derived.items():
-            for result in results:
+        for kind in tally.made:
+            for result in derived[kind]:
                 if isinstance(result, Skipped):
                     tally.skipped.setdefault(kind, Counter())[result.why] += 1
                 else:

@@ -44,7 +44,7 @@ def paintings(record: Record, count: int) -> Iterator[NewSample | Skipped]:
     A hash of the key orders the colours, so that a larger count only adds pictures. People are left out, and things
     whose name says their colour.
     """
-    thing = Skipped(why) if (why := _unpaintable(record)) else _cut_out(record)
+    thing = Skipped(why) if (why := _unpaintable(record)) else cut_out(record)
     if isinstance(thing, Skipped):
         yield thing
         return
@@ -58,7 +58,7 @@ def paintings(record: Record, count: int) -> Iterator[NewSample | Skipped]:
         measured = dominant_colours(decoded(content))
         if measured[:1] == [colour] and COLOURLESS.issuperset(measured[1:]):
             count -= 1
-            yield _derived(record, f"painted-{colour}", content, captions=coloured(record, colour), colors=measured)
+            yield derived(record, f"painted-{colour}", content, captions=coloured(record, colour), colors=measured)
     yield from [Skipped("no other colour suits it")] * count
 
 
@@ -67,7 +67,7 @@ def under_skies(record: Record, skies: Sequence[Record], count: int) -> Iterator
 
     A hash of the key orders the skies, so that a larger count only adds pictures.
     """
-    thing = _cut_out(record)
+    thing = cut_out(record)
     if isinstance(thing, Skipped):
         yield thing
         return
@@ -85,7 +85,7 @@ def under_skies(record: Record, skies: Sequence[Record], count: int) -> Iterator
             continue
         made += 1
         about = {f"backdrop_{name}": sky.fields[name] for name in ("source", "licence") if name in sky.fields}
-        yield _derived(
+        yield derived(
             record,
             f"sky-{made}",
             webp(over(thing, backdrop)),
@@ -122,15 +122,7 @@ def in_group_of_people(record: Record) -> bool:
     return record.fields.get("group") == PEOPLE_GROUP or str(record.fields.get("subgroup")).startswith(FACES)
 
 
-def _unpaintable(record: Record) -> str:
-    """Why a record is not to be painted, or nothing."""
-    fields, name = record.fields, record.captions[0] if record.captions else ""
-    if in_group_of_people(record) or not PEOPLE.isdisjoint(words(name)):
-        return "people"
-    return "a colour in its name" if names_a_colour(f"{name} {fields.get('style_phrase', '')}") else ""
-
-
-def _cut_out(record: Record) -> Image.Image | Skipped:
+def cut_out(record: Record) -> Image.Image | Skipped:
     """The picture of a thing without a background, or why there is none."""
     if _is_backdrop(record) or "derived_from" in record.fields:
         return Skipped("a background" if _is_backdrop(record) else "derived itself")
@@ -143,12 +135,20 @@ def _cut_out(record: Record) -> Image.Image | Skipped:
     return picture if is_cut_out(picture) else Skipped("not cut out")
 
 
-def _is_backdrop(record: Record) -> bool:
-    return record.fields.get("style") == BACKDROP
-
-
-def _derived(record: Record, what: str, content: bytes, **about: Any) -> NewSample:
+def derived(record: Record, what: str, content: bytes, **about: Any) -> NewSample:
     """What is made of a record has its fields, and above all its split, but for what is said about it here."""
     kept = {name: value for name, value in record.fields.items() if name not in CAPTION_FIELDS}
     fields = {**kept, "split": record.split, "derived_from": record.key, **about}
     return NewSample(f"{record.key}-{what}", content, fields)
+
+
+def _unpaintable(record: Record) -> str:
+    """Why a record is not to be painted, or nothing."""
+    fields, name = record.fields, record.captions[0] if record.captions else ""
+    if in_group_of_people(record) or not PEOPLE.isdisjoint(words(name)):
+        return "people"
+    return "a colour in its name" if names_a_colour(f"{name} {fields.get('style_phrase', '')}") else ""
+
+
+def _is_backdrop(record: Record) -> bool:
+    return record.fields.get("style") == BACKDROP
