@@ -25,6 +25,7 @@ def thing(colour: str, key: str, caption: str, **fields: Any) -> Record:
 
 
 FOX = thing("red", "fox", "a fox", concept="fox", label="Fox", tags=["animal"], source="me", licence="CC0-1.0")
+GRAPES = thing("red", "grapes", "grapes")  # of which there are no two
 OWL = thing("blue", "owl", "an owl", concept="owl", source="you", licence="MIT")
 
 
@@ -104,10 +105,10 @@ def test_things_of_one_style_and_split_stand_together() -> None:
 @pytest.mark.parametrize(
     ("record", "others", "reasons"),
     [
-        (FOX, [FOX], ["nothing of its style beside it"] * 2),
-        (FOX, [thing("blue", "whole", "a wall", backdrop="white")], ["nothing of its style beside it"] * 2),
+        (GRAPES, [GRAPES], ["nothing of its style beside it"] * 2),
+        (GRAPES, [thing("blue", "whole", "a wall", backdrop="white")], ["nothing of its style beside it"] * 2),
         (
-            FOX,
+            GRAPES,
             [Record("bad", ("a ruin",), {"split": "train"}, lambda: b"nothing")],
             ["nothing of its style beside it"] * 2,
         ),
