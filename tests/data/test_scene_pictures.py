@@ -90,6 +90,12 @@ def test_what_is_known_of_one_thing_is_not_kept_and_the_other_is_named() -> None
     }
 
 
+def test_the_style_is_named_where_the_thing_says_how() -> None:
+    (sample,) = made(thing("red", "fox", "a fox", style_phrase="line icon"), [OWL], 1)
+    bare, named = sample.fields["captions"]
+    assert named == f"{bare}, line icon"
+
+
 def test_the_same_call_makes_the_same_and_a_larger_count_only_adds() -> None:
     assert made(FOX, [OWL], 2) == made(FOX, [OWL], 5)[:2]
 

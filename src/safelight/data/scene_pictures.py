@@ -76,12 +76,13 @@ def _scene(
             continue
         assert not isinstance(beside, Skipped)
         picture = laid_out(scene, [thing if each is record else beside for each in scene.things], max(thing.size))
+        phrase = record.fields.get("style_phrase")
         about = {} if other is None else {f"beside_{name}": other.fields.get(name) for name in ("source", "licence")}
         made = derived(
             record,
             f"scene-{number}",
             webp(picture),
-            captions=[scene.caption],
+            captions=[scene.caption, *([f"{scene.caption}, {phrase}"] if phrase else [])],
             colors=dominant_colours(picture),
             beside=[each.key for each in scene.things[1:]],
             **{name: said for name, said in about.items() if said},
