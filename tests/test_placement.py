@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import pickle
+import platform
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from safelight import placement
 from safelight.errors import BadInput
 from safelight.placement import DTYPES, fastest_dtype, placement_for, run_in_half, use_fast_layout
 
@@ -26,22 +29,53 @@ from safelight.placement import DTYPES, fastest_dtype, placement_for, run_in_hal
     ],
 )
 def test_dtypes(name: Any, dtype: torch.dtype) -> None:
-    placement = placement_for("cpu", name)
-    assert placement.dtype == dtype
-    assert DTYPES[placement.dtype_name] == dtype
+    found = placement_for("cpu", name)
+    assert found.dtype == dtype
+    assert DTYPES[found.dtype_name] == dtype
 
 
 def test_auto_is_what_the_device_does_well() -> None:
     assert placement_for("cpu", "auto").dtype_name == fastest_dtype(torch.device("cpu"))
 
 
-@pytest.mark.parametrize(("matrix_units", "name"), [(True, "bfloat16"), (False, "float32")])
-def test_auto_is_bfloat16_where_there_are_matrix_units(
-    monkeypatch: pytest.MonkeyPatch, matrix_units: bool, name: str
+@pytest.mark.parametrize(
+    ("matrix_units", "vectors", "maker", "name"),
+    [
+        (True, True, "GenuineIntel", "bfloat16"),
+        (False, True, "GenuineIntel", "float32"),
+        (False, True, "", "float32"),
+        (False, True, "AuthenticAMD", "bfloat16"),
+        (False, False, "AuthenticAMD", "float32"),
+    ],
+)
+def test_auto_is_bfloat16_where_the_processor_is_much_faster_in_it(
+    monkeypatch: pytest.MonkeyPatch, matrix_units: bool, vectors: bool, maker: str, name: str
 ) -> None:
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: matrix_units)
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: vectors)
+    monkeypatch.setattr(placement, "maker_of_processor", lambda: maker)
     assert placement_for("cpu", "auto").dtype_name == name
+
+
+@pytest.mark.parametrize(
+    ("content", "elsewhere", "maker"),
+    [
+        ("processor\t: 0\nvendor_id\t: AuthenticAMD\nmodel name\t: Any: one\n", "", "AuthenticAMD"),
+        ("processor\t: 0\nCPU implementer\t: 0x41\n", "arm", ""),
+        (None, "AMD64 Family 25 Model 17 Stepping 1, AuthenticAMD", "AuthenticAMD"),
+        (None, "arm", "arm"),
+        (None, "", ""),
+    ],
+)
+def test_the_maker_of_the_processor(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str | None, elsewhere: str, maker: str
+) -> None:
+    file = tmp_path / "cpuinfo"
+    if content is not None:
+        file.write_text(content, "utf-8")
+    monkeypatch.setattr(placement, "PROCESSORS", file)
+    monkeypatch.setattr(platform, "processor", lambda: elsewhere)
+    assert placement.maker_of_processor() == maker
 
 
 @pytest.mark.parametrize("name", ["float23", "int8", torch.float64, 5, ""])
