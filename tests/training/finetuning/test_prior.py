@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy
 import pytest
 import torch
 from PIL import Image
@@ -45,7 +46,8 @@ def test_they_are_what_the_model_draws_by_itself(model_folder: Path, tmp_path: P
     assert [record.captions for record in found] == [("a table",)] * 3
     assert {record.split for record in found} == {"train"}
     for record, picture in zip(found, expected, strict=True):
-        assert record.picture().convert("RGB").tobytes() == picture.tobytes()
+        difference = numpy.asarray(record.picture().convert("RGB")).astype(int) - numpy.asarray(picture)
+        assert abs(difference).max() <= 1  # of 255: how sums are rounded may follow the size of the batch
 
 
 def test_they_are_drawn_once_and_only_those_that_are_missing(model_folder: Path, tmp_path: Path) -> None:
