@@ -85,7 +85,8 @@ def test_a_folder(kind: str, form: str, inputs: Inputs, place: Path) -> None:  #
     expected = source_of(kind, family, variant is not None)
     found = opened(path, kind, variant=variant)
     assert found.task is expected.task
-    assert (drawn(found, kind, inputs[kind]) == drawn(expected, kind, inputs[kind])).all()
+    difference = drawn(found, kind, inputs[kind]).astype(int) - drawn(expected, kind, inputs[kind])
+    assert abs(difference).max() <= 1  # of 255: how sums are rounded may follow where in memory weights lie
     if variant is not None:
         with pytest.raises(BadCheckpoint, match="Another variant is there; pass variant= one of: fp16"):
             opened(path, kind)
