@@ -71,10 +71,13 @@ def test_several_of_a_kind() -> None:
         "two foxes": ["fox"],
         "three foxes": ["fox", "fox"],
     }
+    assert not any(name.startswith("beside_") for sample in counted for name in sample.fields)
 
 
 def test_what_is_known_of_one_thing_is_not_kept_and_the_other_is_named() -> None:
-    sample = next(sample for sample in made(FOX, [OWL], 40) if sample.fields["beside"] == ["owl"])
+    found = made(FOX, [OWL], 40)
+    assert [sample.key for sample in found] == [f"fox-scene-{number}" for number in range(1, 41)]
+    sample = next(sample for sample in found if sample.fields["beside"] == ["owl"])
     fields = dict(sample.fields)
     assert set(fields.pop("colors")) == {"red", "blue"}
     assert isinstance(fields.pop("captions"), list)
@@ -98,6 +101,18 @@ def test_the_style_is_named_where_the_thing_says_how() -> None:
 
 def test_the_same_call_makes_the_same_and_a_larger_count_only_adds() -> None:
     assert made(FOX, [OWL], 2) == made(FOX, [OWL], 5)[:2]
+
+
+def test_other_things_get_other_scenes() -> None:
+    vixen = Record("vixen", FOX.captions, FOX.fields, FOX.read)
+    captions = [[sample.fields["captions"] for sample in made(record, [OWL], 9)] for record in (FOX, vixen)]
+    assert captions[0] != captions[1]
+
+
+def test_what_cannot_be_read_leaves_the_others_in() -> None:
+    ruin = Record("bad", ("a ruin",), {"split": "train"}, lambda: b"nothing")
+    beside = [sample.fields["beside"] for sample in made(GRAPES, [ruin, OWL], 9)]
+    assert beside == [["owl"]] * 9
 
 
 def test_things_of_one_style_and_split_stand_together() -> None:
@@ -138,3 +153,22 @@ def test_places_are_those_of_the_layout() -> None:
             assert box.getcolors() == [(side * side, Image.new("RGBA", (1, 1), colour).getpixel((0, 0)))], layout
         covered = sum((2 * place.size) ** 2 for place in there.places)
         assert sum(count for count, colour in picture.getcolors() or [] if colour[3] == 255) == covered
+
+
+def test_things_keep_their_shape() -> None:
+    wide = Image.new("RGBA", (40, 20), "red"), Image.new("RGBA", (20, 40), "blue")
+    for layout, there in LAYOUTS.items():
+        if len(there.places) != 2:
+            continue
+        picture = laid_out(Scene(layout, (FOX, OWL), ""), wide, 128)
+        for place, (width, height) in zip(there.places, ((8, 4), (4, 8)), strict=True):
+            left, top, side = (8 * each for each in (place.left, place.top, place.size))
+            found = picture.crop((left, top, left + side, top + side)).getchannel("A").getbbox()
+            x, y = side * (8 - width) // 16, side * (8 - height) // 16
+            assert found == (x, y, side - x, side - y), layout
+
+
+def test_a_scene_is_as_large_as_the_longer_side_of_its_first_thing() -> None:
+    content = png(draw("red", "square", "none").resize((64, 32)))
+    (sample,) = made(Record("wide", ("a bench",), {"split": "train", "style": "drawing"}, lambda: content), [OWL], 1)
+    assert decoded(sample.content).size == (64, 64)

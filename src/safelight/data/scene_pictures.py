@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from random import Random
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from safelight.data.colour_names import dominant_colours
 from safelight.data.record import Record
@@ -22,6 +22,7 @@ from safelight.data.styles import Styles
 from safelight.data.variations import Skipped, cut_out, derived
 
 OF_ONE_THING = ("concept", "label", "tags", "group", "subgroup")  # what is known of a thing, and untrue of a scene
+NOTHING = (255, 255, 255, 0)
 UNNAMED = Styles({}, {})  # captions name no style; a recipe's wordings do
 
 
@@ -54,11 +55,11 @@ def scenes(record: Record, alike: Sequence[Record], count: int) -> Iterator[NewS
 
 
 def laid_out(scene: Scene, things: Sequence[Image.Image], side: int) -> Image.Image:
-    """The cut-out things of a scene at their places: RGBA, so many pixels wide and high."""
-    picture = Image.new("RGBA", (side, side), (255, 255, 255, 0))
+    """The cut-out things of a scene in the middle of their places: RGBA, so many pixels wide and high."""
+    picture = Image.new("RGBA", (side, side), NOTHING)
     for thing, place in zip(things, LAYOUTS[scene.layout].places, strict=True):
         size = side * place.size // 16
-        small = thing.resize((size, size), Image.Resampling.LANCZOS)
+        small = ImageOps.pad(thing, (size, size), Image.Resampling.LANCZOS, NOTHING)
         picture.alpha_composite(small, (side * place.left // 16, side * place.top // 16))
     return picture
 
@@ -69,24 +70,22 @@ def _scene(
     """One of them; of the others those that are no cut-out things are taken out."""
     while others:
         scene = scene_with(record, others, UNNAMED, random)
-        other = next((each for each in scene.things if each is not record), None)
-        beside = thing if other is None else cut_out(other)
-        if other is not None and isinstance(beside, Skipped):
+        other = next((each for each in scene.things if each is not record), record)
+        beside = thing if other is record else cut_out(other)
+        if isinstance(beside, Skipped):
             others.remove(other)
             continue
-        assert not isinstance(beside, Skipped)
         picture = laid_out(scene, [thing if each is record else beside for each in scene.things], max(thing.size))
         phrase = record.fields.get("style_phrase")
-        about = {} if other is None else {f"beside_{name}": other.fields.get(name) for name in ("source", "licence")}
-        made = derived(
-            record,
+        whole = {name: said for name, said in record.fields.items() if name not in OF_ONE_THING}
+        owed = ("source", "licence") if other is not record else ()  # to the one beside it
+        return derived(
+            dataclasses.replace(record, fields=whole),
             f"scene-{number}",
             webp(picture),
             captions=[scene.caption, *([f"{scene.caption}, {phrase}"] if phrase else [])],
             colors=dominant_colours(picture),
             beside=[each.key for each in scene.things[1:]],
-            **{name: said for name, said in about.items() if said},
+            **{f"beside_{name}": other.fields[name] for name in owed if other.fields.get(name)},
         )
-        kept = {name: said for name, said in made.fields.items() if name not in OF_ONE_THING}
-        return dataclasses.replace(made, fields=kept)
     return Skipped("nothing of its style beside it")
