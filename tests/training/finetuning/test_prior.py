@@ -7,7 +7,6 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import numpy
 import pytest
 import torch
 from PIL import Image
@@ -16,6 +15,7 @@ from torch.utils.data import default_collate
 import safelight
 from safelight.data.record import Record
 from safelight.pipeline import Pipeline
+from safelight.placement import channels_last
 from safelight.training.diffusion.settings import ObjectiveConfig
 from safelight.training.engine.noise import SampleNoise
 from safelight.training.engine.order import order_of
@@ -27,6 +27,7 @@ from safelight.training.finetuning.tasks import beside_prior
 from tests.data.shapes import records
 from tests.training.finetuning.small_runs import task_of
 from tests.training.tiny_tasks import PlainTask, diffusion_task, loop_config
+from tests.weights.references import settled
 
 PRIOR = {"prompt": "a table", "count": 3, "steps": 2, "seed": 7}
 
@@ -42,12 +43,13 @@ def times(folder: Path) -> dict[str, int]:
 def test_they_are_what_the_model_draws_by_itself(model_folder: Path, tmp_path: Path) -> None:
     found = drawn(model_folder, tmp_path)
     pipe = safelight.load(model_folder, device="cpu")
-    expected = pipe("a table", seed=7, num_images=3, num_inference_steps=2).images
+    for network in (pipe.unet, pipe.text_encoder, pipe.autoencoder):
+        channels_last(settled(network))  # as what is to learn lies in memory: other layouts round otherwise
+    expected = [pipe("a table", seed=seed, num_inference_steps=2).images[0] for seed in (7, 8, 9)]
     assert [record.captions for record in found] == [("a table",)] * 3
     assert {record.split for record in found} == {"train"}
     for record, picture in zip(found, expected, strict=True):
-        difference = numpy.asarray(record.picture().convert("RGB")).astype(int) - numpy.asarray(picture)
-        assert abs(difference).max() <= 1  # of 255: how sums are rounded may follow the size of the batch
+        assert record.picture().convert("RGB").tobytes() == picture.tobytes()
 
 
 def test_they_are_drawn_once_and_only_those_that_are_missing(model_folder: Path, tmp_path: Path) -> None:
