@@ -93,6 +93,12 @@ def test_what_is_known_of_one_thing_is_not_kept_and_the_other_is_named() -> None
     }
 
 
+def test_nothing_is_said_of_where_the_other_is_from_if_it_is_not_known() -> None:
+    found = [sample for sample in made(OWL, [GRAPES], 9) if sample.fields["beside"] == ["grapes"]]
+    assert found
+    assert not any(name.startswith("beside_") for sample in found for name in sample.fields)
+
+
 def test_the_style_is_named_where_the_thing_says_how() -> None:
     (sample,) = made(thing("red", "fox", "a fox", style_phrase="line icon"), [OWL], 1)
     bare, named = sample.fields["captions"]
