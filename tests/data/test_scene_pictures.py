@@ -11,7 +11,7 @@ from PIL import Image
 from safelight.data.decoding import decoded
 from safelight.data.record import Record
 from safelight.data.scene_pictures import companions, laid_out, scenes, what_joins
-from safelight.data.scenes import LAYOUTS, Scene
+from safelight.data.scenes import LAYOUTS, Place, Scene
 from safelight.data.shard_writing import NewSample
 from safelight.data.variations import Skipped
 from tests.data.shapes import draw, png
@@ -147,31 +147,32 @@ def test_what_makes_no_scene(record: Record, others: list[Record], reasons: list
     assert why(record, others, 2) == reasons
 
 
-def test_places_are_those_of_the_layout() -> None:
+PAIRS = {layout: there.places for layout, there in LAYOUTS.items() if len(there.places) == 2}
+
+
+def at(place: Place, picture: Image.Image) -> Image.Image:
+    left, top, side = (picture.width * each // 16 for each in (place.left, place.top, place.size))
+    return picture.crop((left, top, left + side, top + side))
+
+
+@pytest.mark.parametrize("layout", PAIRS)
+def test_places_are_those_of_the_layout(layout: str) -> None:
     small = Image.new("RGBA", (40, 40), "red"), Image.new("RGBA", (40, 40), "blue")
-    for layout, there in LAYOUTS.items():
-        if len(there.places) != 2:
-            continue
-        picture = laid_out(Scene(layout, (FOX, OWL), ""), small, 32)
-        for place, colour in zip(there.places, ("red", "blue"), strict=True):
-            left, top, side = (2 * each for each in (place.left, place.top, place.size))
-            box = picture.crop((left, top, left + side, top + side))
-            assert box.getcolors() == [(side * side, Image.new("RGBA", (1, 1), colour).getpixel((0, 0)))], layout
-        covered = sum((2 * place.size) ** 2 for place in there.places)
-        assert sum(count for count, colour in picture.getcolors() or [] if colour[3] == 255) == covered
+    picture = laid_out(Scene(layout, (FOX, OWL), ""), small, 32)
+    for place, one in zip(PAIRS[layout], small, strict=True):
+        assert at(place, picture).getcolors() == [((2 * place.size) ** 2, one.getpixel((0, 0)))]
+    covered = sum((2 * place.size) ** 2 for place in PAIRS[layout])
+    assert sum(count for count, colour in picture.getcolors() or [] if colour[3] == 255) == covered
 
 
-def test_things_keep_their_shape() -> None:
-    wide = Image.new("RGBA", (40, 20), "red"), Image.new("RGBA", (20, 40), "blue")
-    for layout, there in LAYOUTS.items():
-        if len(there.places) != 2:
-            continue
-        picture = laid_out(Scene(layout, (FOX, OWL), ""), wide, 128)
-        for place, (width, height) in zip(there.places, ((8, 4), (4, 8)), strict=True):
-            left, top, side = (8 * each for each in (place.left, place.top, place.size))
-            found = picture.crop((left, top, left + side, top + side)).getchannel("A").getbbox()
-            x, y = side * (8 - width) // 16, side * (8 - height) // 16
-            assert found == (x, y, side - x, side - y), layout
+@pytest.mark.parametrize("layout", PAIRS)
+def test_things_keep_their_shape(layout: str) -> None:
+    long = Image.new("RGBA", (40, 20), "red"), Image.new("RGBA", (20, 40), "blue")
+    picture = laid_out(Scene(layout, (FOX, OWL), ""), long, 128)
+    for place, (across, down) in zip(PAIRS[layout], ((0, 1), (1, 0)), strict=True):
+        side, quarter = 8 * place.size, 2 * place.size
+        x, y = across * quarter, down * quarter
+        assert at(place, picture).getchannel("A").getbbox() == (x, y, side - x, side - y)
 
 
 def test_a_scene_is_as_large_as_the_longer_side_of_its_first_thing() -> None:
