@@ -12,6 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import safelight
+from safelight.adapters.lora_file import open_lora
 from safelight.apps.cli import main
 from safelight.autoencoder import Autoencoder, TinyAutoencoder, TinyDecoder, WithTinyDecoder
 from safelight.configs import TinyAutoencoderConfig
@@ -209,11 +210,26 @@ def test_it_learns_on_from_where_it_is(student: Path, tmp_path: Path) -> None:
     assert any(tensor.any() for name, tensor in before.items() if "lora_B" in name or "up" in name)
 
 
+def test_it_learns_on_with_more_rank(student: Path, tmp_path: Path) -> None:
+    task = lora_task(open_folder(student), tmp_path, rank=5, go_on=True)
+    task.export(tmp_path)
+    config = open_folder(student).unet.config
+    before, after = (open_lora(model / FEW_STEPS, config).unet for model in (student, tmp_path / "model"))
+    assert before.keys() == after.keys()
+    for name, update in before.items():
+        assert (update.rank, after[name].rank) == (2, 5)
+        delta = update.delta()
+        torch.testing.assert_close(after[name].delta(), delta, rtol=2e-3, atol=2e-3 * delta.abs().max().item())
+        fresh = after[name].down[2:].float().flatten(1)
+        assert torch.linalg.matrix_rank(fresh) == 3, "what rank is left over can learn"
+        assert not after[name].up[:, 2:].any()
+
+
 def test_it_cannot_learn_on_from_what_is_not_there(student: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"this model has no LoRA for few steps beside it"):
         lora_task(tiny_parts(), tmp_path, go_on=True)
-    with pytest.raises(BadInput, match=r"has rank 2 and alpha 16; distill.adapter asks for rank 3 and alpha 16"):
-        lora_task(open_folder(student), tmp_path, rank=3, go_on=True)
+    with pytest.raises(BadInput, match=r"has rank 2; adapter.rank is 1, and must be as much at least"):
+        lora_task(open_folder(student), tmp_path, rank=1, go_on=True)
     with pytest.raises(BadInput, match=r"distill.go_on is true, which is for distill.learner \"lora\""):
         recipe("trajectories", go_on=True)
 

@@ -25,7 +25,8 @@ from safelight.training.finetuning.start import Start
 from safelight.training.recipe import DecoderRecipe
 from safelight.training.running import left_by, run_stage
 from safelight.training.stages import Inputs
-from safelight.weights import Parts, save_folder
+from safelight.weights import Parts, load_tiny_decoder, save_folder
+from safelight.weights.folder import TINY_DECODER
 from safelight.weights.tiny_autoencoder import save_tiny_decoder
 from tests.data.shapes import SIDE, records, write_folder
 from tests.training.overfitting import losses_of_one_batch
@@ -37,9 +38,13 @@ LOSS = ComparisonConfig(crop=HALF)
 
 
 def decoder_task(
-    folder: Path, found: list[Record] | None = None, loss: ComparisonConfig = LOSS, **settings: Any
+    folder: Path,
+    found: list[Record] | None = None,
+    loss: ComparisonConfig = LOSS,
+    tiny: Path | None = None,
+    **settings: Any,
 ) -> DecoderTask:
-    start = Start(parts=parts(), name="tiny", fingerprint="its")
+    start = Start(parts=replace(parts(), tiny_decoder=tiny), name="tiny", fingerprint="its")
     data = ViewsConfig(colours=("white", "blue"))
     return DecoderTask(start, replace(DECODER, **settings), loss, data, found or records("none"), folder)
 
@@ -170,10 +175,15 @@ def test_a_tiny_decoder_learns_to_paint_as_well(tmp_path: Path) -> None:
     assert task.loss(batch, SampleNoise(0, range(4)))["reconstruction"].item() < before / 3
 
 
-def test_the_tiny_decoder_is_left_beside_the_model(tmp_path: Path) -> None:
+def tiny_decoder_in(file: Path) -> TinyDecoder:
     torch.manual_seed(0)
-    old = TinyDecoder(TinyAutoencoderConfig(width=4, encoder_blocks=(1, 1), decoder_blocks=(1, 1)))
-    save_tiny_decoder(tmp_path / "old.safetensors", old)
+    tiny = TinyDecoder(TinyAutoencoderConfig(width=4, encoder_blocks=(1, 1), decoder_blocks=(1, 1)))
+    save_tiny_decoder(file, tiny)
+    return tiny
+
+
+def test_the_tiny_decoder_is_left_beside_the_model(tmp_path: Path) -> None:
+    tiny_decoder_in(tmp_path / "old.safetensors")
     decoder = replace(DECODER, tiny_blocks=(2, 1), tiny_width=8)
     recipe = DecoderRecipe(decoder=decoder, loss=LOSS, loop=loop_config(steps=3))
     left = learnt(tmp_path, replace(parts(), tiny_decoder=tmp_path / "old.safetensors"), recipe)
@@ -183,6 +193,23 @@ def test_the_tiny_decoder_is_left_beside_the_model(tmp_path: Path) -> None:
     fast = safelight.load(left, fast=True).autoencoder
     assert isinstance(fast, WithTinyDecoder)
     assert (fast.decoder.config.width, fast.decoder.config.decoder_blocks) == (8, (2, 1))
+
+
+def test_the_tiny_decoder_of_a_model_learns_on(tmp_path: Path) -> None:
+    file = tmp_path / "old.safetensors"
+    old = tiny_decoder_in(file).state_dict()
+    task = decoder_task(tmp_path, tiny=file, tiny_go_on=True)
+    assert task.tiny is not None
+    assert all(torch.equal(old[name], tensor) for name, tensor in task.tiny.state_dict().items())
+    recipe = DecoderRecipe(decoder=replace(DECODER, tiny_go_on=True), loss=LOSS, loop=loop_config(steps=3))
+    left = learnt(tmp_path, replace(parts(), tiny_decoder=file), recipe)
+    assert (tmp_path / "model" / TINY_DECODER).read_bytes() != (left / TINY_DECODER).read_bytes()
+    new = load_tiny_decoder(left / TINY_DECODER).state_dict()
+    assert all((new[name] - tensor).abs().max() < 0.1 for name, tensor in old.items()), "three small steps from the old"
+    with pytest.raises(BadInput, match=r"tiny_go_on is true, but the model 'tiny' has no tiny decoder beside it"):
+        decoder_task(tmp_path, tiny_go_on=True)
+    with pytest.raises(BadInput, match=r"tiny_go_on is true and decoder\.tiny_blocks is \[2, 1\]"):
+        DecoderConfig(tiny_go_on=True, tiny_blocks=(2, 1))
 
 
 def test_a_tiny_decoder_has_as_many_levels_as_the_models_own(tmp_path: Path) -> None:

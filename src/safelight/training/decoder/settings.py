@@ -14,6 +14,7 @@ class DecoderConfig:
 
     tiny_blocks: tuple[int, ...] = ()  # of each level of a new tiny decoder that learns instead, beside the model's own
     tiny_width: int = 64  # channels of that one, on all levels
+    tiny_go_on: bool = False  # the tiny decoder that the model has beside it learns on instead, with its own shape
     redrawn: int = 2000  # latents that the model draws anew before the first step, each from noise over a picture's own
     redrawn_share: float = 0.65  # of the samples, which are painted from those; the others from the pictures' own
     redrawn_where: dict[str, tuple[str, ...]] = field(default_factory=dict)  # fields of the pictures that are redrawn
@@ -24,6 +25,11 @@ class DecoderConfig:
     def __post_init__(self) -> None:
         if self.tiny_blocks and min(self.tiny_blocks) < 1:
             raise BadInput(f"decoder.tiny_blocks is {list(self.tiny_blocks)}; a level has at least one block.")
+        if self.tiny_blocks and self.tiny_go_on:
+            raise BadInput(
+                f"decoder.tiny_go_on is true and decoder.tiny_blocks is {list(self.tiny_blocks)}; the model's own tiny "
+                "decoder keeps its blocks, so give one of the two."
+            )
         check_bounds("decoder", self, 1, float("inf"), "tiny_width")
         check_bounds("decoder", self, 0, float("inf"), "redrawn")
         check_bounds("decoder", self, 0, 1, "redrawn_share")

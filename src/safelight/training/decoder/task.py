@@ -5,8 +5,8 @@ uneven, white is a little grey, and the decoder paints just that. Here it learns
 pictures' own latents and from those that the model has `redrawn`. Nothing else of the model changes: latents mean what
 they meant, as with the decoders that were published after Stable Diffusion 1 (Rombach et al.'s ft-EMA and ft-MSE).
 
-Or a new tiny decoder learns the same, beside the model's own (TAESD, Ollin Boer Bohan 2023): worse by a little, several
-times faster, for pictures in few steps.
+Or a tiny decoder, new or there already, learns the same beside the model's own (TAESD, Ollin Boer Bohan 2023): worse by
+a little, several times faster, for pictures in few steps.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from safelight.training.diffusion.settings import ViewsConfig
 from safelight.training.diffusion.views import framing_of
 from safelight.training.engine.noise import SampleNoise
 from safelight.training.finetuning.start import Start, check_draws_from_text, check_same_start, open_start
-from safelight.weights import save_folder
+from safelight.weights import load_tiny_decoder, save_folder
 
 if TYPE_CHECKING:
     from safelight.training.recipe import DecoderRecipe
@@ -69,7 +69,7 @@ class DecoderTask:
         check_captions(records)
         framing = framing_of(start.parts, data)
         check_crop(loss.crop, start.parts.autoencoder.config.factor, min(map(min, framing.sizes)))
-        self.tiny = new_tiny_decoder(start.parts.autoencoder, settings)
+        self.tiny = tiny_decoder_for(start, start.parts.autoencoder, settings)
         training, held_out = split_up(records)
         styles = styles_of(training, data.styles)
         self.parts, self.autoencoder = start.parts, start.parts.autoencoder
@@ -170,8 +170,16 @@ class DecoderTask:
         ]
 
 
-def new_tiny_decoder(own: Autoencoder, settings: DecoderConfig) -> TinyDecoder | None:
-    """A tiny decoder of the latents of `own`, where the settings ask for one; raises BadInput where it cannot be."""
+def tiny_decoder_for(start: Start, own: Autoencoder, settings: DecoderConfig) -> TinyDecoder | None:
+    """A tiny decoder of the latents of `own`, where the settings ask for one: new, or the one beside the model.
+
+    Raises BadInput where there is none to go on with, or a new one could not be.
+    """
+    place = own.decoder.conv_out.weight.device
+    if settings.tiny_go_on:
+        if start.parts.tiny_decoder is None:
+            raise BadInput(f"decoder.tiny_go_on is true, but the model {start.name!r} has no tiny decoder beside it.")
+        return channels_last(load_tiny_decoder(start.parts.tiny_decoder, torch.float32).to(place))
     blocks = settings.tiny_blocks
     if not blocks:
         return None
@@ -185,7 +193,7 @@ def new_tiny_decoder(own: Autoencoder, settings: DecoderConfig) -> TinyDecoder |
     if tiny.factor != own.config.factor:
         levels = len(own.config.channels)
         raise BadInput(f"decoder.tiny_blocks is {list(blocks)}; it needs {levels} entries, as the model's own decoder.")
-    return channels_last(TinyDecoder(tiny).to(own.decoder.conv_out.weight.device))
+    return channels_last(TinyDecoder(tiny).to(place))
 
 
 def check_crop(crop: int, factor: int, side: int) -> None:

@@ -58,7 +58,8 @@ class OwnUNet(WholeUNet):
 class BesideTeacher(LearntLoRA):
     """A LoRA that makes the teacher its own student, with one guidance scale inside (Luo et al. 2023, LCM-LoRA).
 
-    go_on: begin with the one that the teacher has; raises BadInput where it has none of these settings.
+    go_on: begin with the one that the teacher has; raises BadInput where it has none, or one of other layers or of a
+    higher rank.
     """
 
     def __init__(
@@ -94,16 +95,13 @@ class BesideTeacher(LearntLoRA):
             raise BadInput("distill.go_on is true, but this model has no LoRA for few steps beside it.")
         known = open_lora(file, self.teacher.unet.config).unet
         for (_, name), pair in self.pairs.items():
-            update = known.get(name)
-            rank = 0 if update is None else len(update.down)
-            alpha = rank if update is None or update.alpha is None else update.alpha
-            if update is None or (rank, alpha) != (len(pair.down), pair.alpha):
+            rank = known[name].rank if name in known else 0
+            if not 1 <= rank <= len(pair.down):
                 raise BadInput(
-                    f"distill.go_on is true, but in the model's LoRA for few steps {name!r} has rank {rank} and alpha "
-                    f"{alpha:g}; distill.adapter asks for rank {len(pair.down)} and alpha {pair.alpha:g}."
+                    f"distill.go_on is true, but in the model's LoRA for few steps {name!r} has rank {rank}; "
+                    f"adapter.rank is {len(pair.down)}, and must be as much at least."
                 )
-            pair.down.copy_(update.down)
-            pair.up.copy_(update.up)
+            pair.begin_with(known[name])
 
 
 def student_of(parts: Parts, guidance_width: int, sampler: str | None = None) -> Parts:

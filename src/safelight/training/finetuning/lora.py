@@ -40,6 +40,13 @@ class Pair(nn.Module):
         self.down = nn.Parameter(torch.randn(rank, into, *kernel) / rank)
         self.up = nn.Parameter(torch.zeros(out, rank, *(1 for _ in kernel)))
 
+    @torch.no_grad()
+    def begin_with(self, known: Update) -> None:
+        """Do what that update does, which has this rank or a lower one; what rank is left over changes nothing yet."""
+        rank, scale = known.rank, known.scale / self.update.scale
+        self.down[:rank] = known.down.reshape(rank, *self.down.shape[1:])
+        self.up[:, :rank] = scale * known.up.reshape(-1, rank, *self.up.shape[2:])
+
     @property
     def update(self) -> Update:
         """The pair as an adapter; its matrices are those that learn."""
