@@ -13,7 +13,7 @@ import torch
 import safelight
 from safelight.autoencoder import TinyDecoder, WithTinyDecoder
 from safelight.configs import TinyAutoencoderConfig
-from safelight.data.record import Record
+from safelight.data.record import BadSample, Record
 from safelight.errors import BadInput
 from safelight.training.autoencoder.settings import ComparisonConfig, DiscriminatorConfig
 from safelight.training.decoder.settings import DecoderConfig
@@ -210,6 +210,50 @@ def test_the_tiny_decoder_of_a_model_learns_on(tmp_path: Path) -> None:
         decoder_task(tmp_path, tiny_go_on=True)
     with pytest.raises(BadInput, match=r"tiny_go_on is true and decoder\.tiny_blocks is \[2, 1\]"):
         DecoderConfig(tiny_go_on=True, tiny_blocks=(2, 1))
+
+
+@pytest.mark.parametrize("tiny", [{}, {"tiny_blocks": (2, 1), "tiny_width": 16}])
+def test_its_last_layer_is_fitted_to_whole_pictures_once(tmp_path: Path, tiny: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    rough = decoder_task(tmp_path, **tiny)
+    torch.manual_seed(0)
+    fine = decoder_task(tmp_path, fitted=12, **tiny)
+    with torch.no_grad():
+        one, other = rough.evaluate(), fine.evaluate()
+    assert other["psnr_own"] > one["psnr_own"] + 1
+    assert other["psnr_redrawn"] > one["psnr_redrawn"] + 1
+    changed = {
+        name
+        for name, tensor in rough.network.state_dict().items()
+        if not torch.equal(tensor, fine.network.state_dict()[name])
+    }
+    assert changed == {name for name in rough.network.state_dict() if "conv_out." in name}
+    [file] = (tmp_path / "last-layer").iterdir()
+    was = file.stat().st_mtime_ns
+    torch.manual_seed(0)
+    again = decoder_task(tmp_path, fitted=12, **tiny)
+    assert file.stat().st_mtime_ns == was, "taken from the file"
+    assert torch.equal(again._last_layer.weight, fine._last_layer.weight)
+    torch.manual_seed(0)
+    decoder_task(tmp_path, fitted=6, **tiny)
+    assert file.stat().st_mtime_ns != was
+
+
+def test_a_picture_that_cannot_be_read_is_passed_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    pair = DecoderTask._pair
+
+    def now_and_then(self: DecoderTask, index: int, random: Random) -> tuple[torch.Tensor, torch.Tensor]:
+        seen.append(index)
+        if len(seen) % 2:
+            raise BadSample("torn")
+        return pair(self, index, random)
+
+    monkeypatch.setattr(DecoderTask, "_pair", now_and_then)
+    task = decoder_task(tmp_path, fitted=12)
+    assert len(seen) == 12
+    assert len(set(seen)) == min(12, task.size)
+    assert task._last_layer.weight.isfinite().all()
 
 
 def test_a_tiny_decoder_has_as_many_levels_as_the_models_own(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ class DecoderConfig:
     tiny_blocks: tuple[int, ...] = ()  # of each level of a new tiny decoder that learns instead, beside the model's own
     tiny_width: int = 64  # channels of that one, on all levels
     tiny_go_on: bool = False  # the tiny decoder that the model has beside it learns on instead, with its own shape
+    fitted: int = 0  # whole pictures that the last convolution is fitted to, in closed form, before the first step
     redrawn: int = 2000  # latents that the model draws anew before the first step, each from noise over a picture's own
     redrawn_share: float = 0.65  # of the samples, which are painted from those; the others from the pictures' own
     redrawn_where: dict[str, tuple[str, ...]] = field(default_factory=dict)  # fields of the pictures that are redrawn
@@ -31,7 +32,7 @@ class DecoderConfig:
                 "decoder keeps its blocks, so give one of the two."
             )
         check_bounds("decoder", self, 1, float("inf"), "tiny_width")
-        check_bounds("decoder", self, 0, float("inf"), "redrawn")
+        check_bounds("decoder", self, 0, float("inf"), "fitted", "redrawn")
         check_bounds("decoder", self, 0, 1, "redrawn_share")
         check_bounds("decoder", self, 1, 999, "cleanest", "noisiest")
         check_bounds("decoder", self, 1, 1000, "steps")

@@ -11,19 +11,25 @@ a little, several times faster, for pictures in few steps.
 
 from __future__ import annotations
 
-from dataclasses import replace
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from safelight.autoencoder import Autoencoder, TinyDecoder, WithTinyDecoder
 from safelight.configs import TinyAutoencoderConfig
 from safelight.data.collection import check_captions, fingerprint, is_one_of, some_of, split_up
-from safelight.data.record import Record
+from safelight.data.record import BadSample, Record
 from safelight.data.styles import styles_of
 from safelight.errors import BadInput
 from safelight.evaluation.fidelity import psnr
@@ -32,6 +38,7 @@ from safelight.placement import channels_last
 from safelight.training.autoencoder.comparison import Comparison
 from safelight.training.autoencoder.settings import ComparisonConfig
 from safelight.training.captions import with_caption
+from safelight.training.decoder.last_layer import fitted
 from safelight.training.decoder.redrawn import redrawn
 from safelight.training.decoder.settings import DecoderConfig
 from safelight.training.diffusion.latents import latent_set
@@ -39,6 +46,7 @@ from safelight.training.diffusion.settings import ViewsConfig
 from safelight.training.diffusion.views import framing_of
 from safelight.training.engine.noise import SampleNoise
 from safelight.training.finetuning.start import Start, check_draws_from_text, check_same_start, open_start
+from safelight.training.prepared import prepare
 from safelight.weights import load_tiny_decoder, save_folder
 
 if TYPE_CHECKING:
@@ -96,28 +104,35 @@ class DecoderTask:
         self.comparison = Comparison(loss)
         own = nn.ModuleDict({"latent_in": self.autoencoder.latent_in, "decoder": self.autoencoder.decoder})
         painter = own if self.tiny is None else self.tiny
+        if settings.fitted:
+            self._fit(painter, folder / "last-layer")
         self.network = self.comparison.learning_with(painter.requires_grad_(True), "painter")
 
     def sample(self, index: int, random: Random) -> Both:
         """A part of a latent (c, n, n), and of the picture (3, f n, f n) that it is to become."""
+        latent, image = self._pair(index, random)
+        factor, cells = self.autoencoder.config.factor, self.cells
+        top, left = (random.randint(0, side - cells) for side in latent.shape[1:])
+        image = image[:, factor * top :, factor * left :]
+        return {
+            "latent": latent[:, top : top + cells, left : left + cells],
+            "image": image[:, : factor * cells, : factor * cells],
+        }
+
+    def _pair(self, index: int, random: Random) -> tuple[Tensor, Tensor]:
+        """A whole latent (c, h, w), and its picture (3, f h, f w)."""
         if self.known < len(self.redrawn) and random.random() < self.settings.redrawn_share:
             number = random.randrange(self.known, len(self.redrawn))
             row, latent = self.redrawn.rows[number], self.redrawn.latents[number]
         else:
             row = self.own.choose(index, self.white_share, random)
             latent = self.own[row]
-        factor, cells = self.autoencoder.config.factor, self.cells
-        top, left = (random.randint(0, side - cells) for side in latent.shape[1:])
-        image = self.own.views[row].image()[:, factor * top :, factor * left :]
-        return {
-            "latent": latent[:, top : top + cells, left : left + cells].float(),
-            "image": image[:, : factor * cells, : factor * cells],
-        }
+        return latent.float(), self.own.views[row].image()
 
     def loss(self, batch: Both, noise: SampleNoise) -> dict[str, Tensor]:
         """Both (b, ...) -> the terms of the loss; those of the discriminator once it has begun."""
         image = batch["image"].contiguous(memory_format=torch.channels_last)
-        return self.comparison.terms(self._painted(batch["latent"]), image, self._last_layer, noise.step)
+        return self.comparison.terms(self._painted(batch["latent"]), image, self._last_layer.weight, noise.step)
 
     def evaluate(self) -> dict[str, float]:
         """The mean PSNR of held-out pictures from their own latents, and of redrawn ones that were not learnt from."""
@@ -150,15 +165,34 @@ class DecoderTask:
             parts = replace(parts, autoencoder=WithTinyDecoder(self.autoencoder, self.tiny))
         save_folder(folder / "model", parts)
 
+    def _fit(self, painter: nn.Module, folder: Path) -> None:
+        """Fit the last layer to whole training samples, or take it from `folder`, where it was fitted to the same."""
+        made_of = hashlib.sha256(json.dumps([self.fingerprint, asdict(self.settings), self.white_share]).encode())
+        for tensor in painter.state_dict().values():
+            made_of.update(tensor.float().cpu().numpy().tobytes())
+        order = Random(0).sample(range(self.size), self.size)
+
+        def pairs() -> Iterator[tuple[Tensor, Tensor]]:
+            for number in tqdm(range(self.settings.fitted), desc="fitted", unit="picture", disable=None):
+                with suppress(BadSample):
+                    yield self._pair(order[number % self.size], Random(f"fitted/{number}"))
+
+        def fit(_: range) -> dict[str, Tensor]:
+            gain = 1.0 if self.tiny is None else 2.0  # a tiny one paints in [0, 1], and stretches that
+            weight, bias = fitted(self._last_layer, gain, self._painted, pairs())
+            return {"weight": weight.cpu().contiguous(), "bias": bias.cpu()}
+
+        [file] = prepare(folder, 1, made_of.hexdigest(), fit, "last layer")
+        self._last_layer.load_state_dict(load_file(file))
+
     @property
-    def _last_layer(self) -> Tensor:
-        """The weights that paint last."""
-        painter = self.autoencoder.decoder if self.tiny is None else self.tiny
-        return painter.conv_out.weight
+    def _last_layer(self) -> nn.Conv2d:
+        """The convolution that paints."""
+        return self.autoencoder.decoder.conv_out if self.tiny is None else self.tiny.conv_out
 
     def _painted(self, latent: Tensor) -> Tensor:
         """Scaled latents (b, c, h, w) -> pictures (b, 3, f h, f w), float32."""
-        given = latent.to(self._last_layer.device).float().contiguous(memory_format=torch.channels_last)
+        given = latent.to(self._last_layer.weight.device).float().contiguous(memory_format=torch.channels_last)
         if self.tiny is not None:
             return self.tiny(given).float()
         return self.autoencoder.decode(given / self.autoencoder.config.scale).float()
