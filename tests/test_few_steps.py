@@ -9,7 +9,7 @@ import pytest
 import torch
 from diffusers import LCMScheduler, StableDiffusionPipeline
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import safelight
 from safelight.adapters.lora_file import open_lora
@@ -230,6 +230,10 @@ def test_it_cannot_learn_on_from_what_is_not_there(student: Path, tmp_path: Path
         lora_task(tiny_parts(), tmp_path, go_on=True)
     with pytest.raises(BadInput, match=r"has rank 2; adapter.rank is 1, and must be as much at least"):
         lora_task(open_folder(student), tmp_path, rank=1, go_on=True)
+    some = {name: tensor for name, tensor in load_file(student / FEW_STEPS).items() if "conv1" not in name}
+    save_file(some, tmp_path / "some.safetensors")
+    with pytest.raises(BadInput, match=r"few steps '.*conv1' has rank 0; adapter.rank is 2, and must be as much"):
+        lora_task(replace(open_folder(student), few_steps=tmp_path / "some.safetensors"), tmp_path, go_on=True)
     with pytest.raises(BadInput, match=r"distill.go_on is true, which is for distill.learner \"lora\""):
         recipe("trajectories", go_on=True)
 

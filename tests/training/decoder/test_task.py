@@ -175,8 +175,8 @@ def test_a_tiny_decoder_learns_to_paint_as_well(tmp_path: Path) -> None:
     assert task.loss(batch, SampleNoise(0, range(4)))["reconstruction"].item() < before / 3
 
 
-def tiny_decoder_in(file: Path) -> TinyDecoder:
-    torch.manual_seed(0)
+def tiny_decoder_in(file: Path, seed: int = 0) -> TinyDecoder:
+    torch.manual_seed(seed)
     tiny = TinyDecoder(TinyAutoencoderConfig(width=4, encoder_blocks=(1, 1), decoder_blocks=(1, 1)))
     save_tiny_decoder(file, tiny)
     return tiny
@@ -237,6 +237,21 @@ def test_its_last_layer_is_fitted_to_whole_pictures_once(tmp_path: Path, tiny: d
     torch.manual_seed(0)
     decoder_task(tmp_path, fitted=6, **tiny)
     assert file.stat().st_mtime_ns != was
+    with torch.no_grad():
+        for tensor, before in zip(fine._last_layer.parameters(), rough._last_layer.parameters(), strict=True):
+            tensor.lerp_(before, 0.5)
+        assert other["psnr_own"] > fine.evaluate()["psnr_own"], "it did not go too far"
+
+
+def test_the_last_layer_is_fitted_anew_to_what_another_decoder_gives(tmp_path: Path) -> None:
+    one, other = tmp_path / "one.safetensors", tmp_path / "other.safetensors"
+    tiny_decoder_in(one, seed=0)
+    tiny_decoder_in(other, seed=1)
+    weights = [
+        decoder_task(tmp_path, fitted=6, tiny=file, tiny_go_on=True)._last_layer.weight for file in (one, other, one)
+    ]
+    assert not torch.allclose(weights[0], weights[1], atol=0.1 * weights[0].abs().max().item())
+    assert torch.equal(weights[0], weights[2])
 
 
 def test_a_picture_that_cannot_be_read_is_passed_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
