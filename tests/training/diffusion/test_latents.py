@@ -78,6 +78,18 @@ def test_unchanged_they_are_read_even_with_other_captions(tmp_path: Path, encodi
     assert [path.name for path in cache.parent.iterdir()] == [cache.name]
 
 
+def test_another_decoder_leaves_them_as_they_are(tmp_path: Path, encodings: list[int]) -> None:
+    cache, autoencoder = tmp_path / "latents.safetensors", parts().autoencoder
+    first = encoded(cache, autoencoder)
+    with torch.no_grad():
+        for network in (autoencoder.latent_in, autoencoder.decoder):
+            for tensor in network.parameters():
+                tensor += 1
+    second = encoded(cache, autoencoder)
+    assert len(encodings) == 1
+    assert torch.equal(first.stacks[0], second.stacks[0])
+
+
 def changed_weight() -> Autoencoder:
     autoencoder = parts().autoencoder
     with torch.no_grad():

@@ -35,6 +35,7 @@ __all__ = ["LatentSet", "View", "latent_set"]
 ENCODED_AT_ONCE = 8
 NAMES = list(COLOURS)
 MOST_BAD, FEWEST_BAD = 0.05, 3  # the share of unreadable pictures that is put up with, and the number in any case
+DECODING = {"latent_in", "decoder"}  # the parts of an autoencoder that latents do not come from
 NEWER = ("shapes", "flipped", "places")  # what files of an earlier version lack: there all is of one kind
 notes = logging.getLogger(__name__)
 
@@ -193,7 +194,7 @@ def _write(cache: Path, stored: dict[str, Tensor], fingerprint: str) -> None:
 
 
 def _fingerprint(records: Sequence[Record], autoencoder: AnyAutoencoder, framing: Framing) -> str:
-    """A hash of all that the latents are made of: pictures, views and autoencoder, but not the captions."""
+    """A hash of all that the latents are made of: pictures, views and encoder, but neither captions nor decoder."""
     sizes = [size[0] if size[0] == size[1] else size for size in framing.sizes]
     colours = {name: COLOURS[name] for name in framing.colours}
     made_of: list[Any] = [sizes[0] if len(sizes) == 1 else sizes, colours, dataclasses.asdict(autoencoder.config)]
@@ -207,6 +208,8 @@ def _fingerprint(records: Sequence[Record], autoencoder: AnyAutoencoder, framing
     for record in records:
         digest.update(hashlib.sha256(_content(record)).digest())
     for name, tensor in autoencoder.state_dict().items():
+        if DECODING.intersection(name.split(".")):
+            continue
         digest.update(name.encode() + tensor.float().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
