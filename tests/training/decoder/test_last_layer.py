@@ -55,9 +55,7 @@ def test_no_other_weights_have_a_smaller_error(layer: nn.Conv2d) -> None:
 
 
 def test_what_is_cut_off_beyond_white_counts_for_nothing(layer: nn.Conv2d) -> None:
-    with torch.no_grad():
-        layer.weight.zero_()
-        layer.bias.copy_(torch.tensor([1.5, 0.5, -1.5]))  # type: ignore[union-attr]
+    layer.load_state_dict({"weight": torch.zeros_like(layer.weight), "bias": torch.tensor([1.5, 0.5, -1.5])})
     known = [(torch.randn(4, 16, 16), torch.tensor([1.0, 1.0, -1.0])[:, None, None].expand(3, 16, 16))]
     weight, bias = fitted(layer, 1.0, layer, known)
     assert bias.tolist() == pytest.approx([1.5, 1.0, -1.5], abs=0.02)

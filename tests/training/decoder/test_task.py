@@ -254,6 +254,16 @@ def test_the_last_layer_is_fitted_anew_to_what_another_decoder_gives(tmp_path: P
     assert torch.equal(weights[0], weights[2])
 
 
+def test_the_last_layer_is_fitted_anew_to_other_views(tmp_path: Path) -> None:
+    kept = []
+    for colours in (("white",), ("white", "black")):
+        start = Start(parts=parts(), name="tiny", fingerprint="its")
+        DecoderTask(start, replace(DECODER, fitted=6), LOSS, ViewsConfig(colours=colours), records("none"), tmp_path)
+        [file] = (tmp_path / "last-layer").iterdir()
+        kept.append(file.read_bytes())
+    assert kept[0] != kept[1]
+
+
 def test_a_picture_that_cannot_be_read_is_passed_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     pair = DecoderTask._pair

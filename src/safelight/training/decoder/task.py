@@ -105,7 +105,7 @@ class DecoderTask:
         own = nn.ModuleDict({"latent_in": self.autoencoder.latent_in, "decoder": self.autoencoder.decoder})
         painter = own if self.tiny is None else self.tiny
         if settings.fitted:
-            self._fit(painter, folder / "last-layer")
+            self._fit(painter, data, folder / "last-layer")
         self.network = self.comparison.learning_with(painter.requires_grad_(True), "painter")
 
     def sample(self, index: int, random: Random) -> Both:
@@ -165,9 +165,9 @@ class DecoderTask:
             parts = replace(parts, autoencoder=WithTinyDecoder(self.autoencoder, self.tiny))
         save_folder(folder / "model", parts)
 
-    def _fit(self, painter: nn.Module, folder: Path) -> None:
+    def _fit(self, painter: nn.Module, data: ViewsConfig, folder: Path) -> None:
         """Fit the last layer to whole training samples, or take it from `folder`, where it was fitted to the same."""
-        made_of = hashlib.sha256(json.dumps([self.fingerprint, asdict(self.settings), self.white_share]).encode())
+        made_of = hashlib.sha256(json.dumps([self.fingerprint, asdict(self.settings), asdict(data)]).encode())
         for tensor in painter.state_dict().values():
             made_of.update(tensor.float().cpu().numpy().tobytes())
         order = Random(0).sample(range(self.size), self.size)
