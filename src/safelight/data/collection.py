@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
+from typing import TypeVar
 
 from safelight.data.decoding import PICTURE_SUFFIXES
 from safelight.data.fingerprint import content_hash, fingerprint
@@ -13,6 +14,8 @@ from safelight.data.record import BadSample, Record
 from safelight.data.shards import read_shard, spelled_out
 from safelight.data.table import TABLE_SUFFIXES, read_table
 from safelight.errors import BadInput
+
+Each = TypeVar("Each")
 
 LISTED = 10  # values that a message spells out
 
@@ -91,7 +94,7 @@ def split_up(records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
     return training, [record for record in records if record.split == "val"]
 
 
-def some_of(records: Sequence[Record], count: int) -> list[Record]:
+def some_of(records: Sequence[Each], count: int) -> list[Each]:
     """So many at most, always the same, drawn by lot: a collection is often sorted, and its first are of one kind."""
     if len(records) <= count:
         return list(records)

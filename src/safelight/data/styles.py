@@ -56,10 +56,15 @@ class Styles:
 
 
 def styles_of(records: Sequence[Record], wordings: Wordings) -> Styles:
-    """The usual styles of a collection; `wordings` names the styles in their order of preference."""
+    """The usual styles of a collection; `wordings` names the styles in their order of preference.
+
+    Pictures that the restyle stage made count for nothing: nobody drew their things in that style.
+    """
     order = {style: place for place, style in enumerate(wordings)}
     usual: dict[str, str] = {}
     for record in records:
+        if "restyled_from" in record.fields:
+            continue
         concept, style = str(record.fields.get("concept")), record.fields.get("style")
         if style in order and order[style] < order.get(usual.get(concept, ""), len(order)):
             usual[concept] = style

@@ -33,6 +33,7 @@ from safelight.training.finetuning.settings import (
     SteeringConfig,
     WordConfig,
 )
+from safelight.training.restyling.settings import RestylingConfig
 from safelight.training.sketch.settings import FollowingConfig, SketchConfig
 
 Where: TypeAlias = dict[str, tuple[str, ...]]  # for example {style = ["noto"]}
@@ -103,6 +104,16 @@ class DecoderRecipe:
     where: Where = field(default_factory=dict)  # fields of the samples that are used, and the values they may have
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     loss: ComparisonConfig = field(default_factory=ComparisonConfig)
+    data: ViewsConfig = field(default_factory=ViewsConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestyleRecipe:
+    """What turns a thing's drawings into other styles."""
+
+    where: Where = field(default_factory=dict)  # fields of the samples that are used, and the values they may have
+    restyling: RestylingConfig = field(default_factory=RestylingConfig)
     data: ViewsConfig = field(default_factory=ViewsConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
 
@@ -186,6 +197,7 @@ class Recipe:
     sketch: SketchRecipe = field(default_factory=SketchRecipe)
     diffusion: DiffusionRecipe = field(default_factory=DiffusionRecipe)
     decoder: DecoderRecipe = field(default_factory=DecoderRecipe)
+    restyle: RestyleRecipe = field(default_factory=RestyleRecipe)
     classifier: ClassifierRecipe = field(default_factory=ClassifierRecipe)
     finetune: FinetuneRecipe = field(default_factory=FinetuneRecipe)
     lora: LoRARecipe = field(default_factory=LoRARecipe)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         EmbeddingRecipe,
         FinetuneRecipe,
         LoRARecipe,
+        RestyleRecipe,
         SketchRecipe,
     )
 
@@ -124,6 +125,13 @@ def decoder_task(inputs: Inputs, recipe: DecoderRecipe, records: list[Record]) -
     return task.decoder_task(inputs, recipe, records)
 
 
+def restyle_task(inputs: Inputs, recipe: RestyleRecipe, records: list[Record]) -> Task[Any]:
+    """What turns drawings into another style; the pictures are encoded before the first step."""
+    from safelight.training.restyling import task
+
+    return task.restyle_task(inputs, recipe, records)
+
+
 def classifier_task(inputs: Inputs, recipe: ClassifierRecipe, records: list[Record]) -> Task[Any]:
     """The judge of what a model draws."""
     from safelight.training.classifier.task import ClassifierTask
@@ -208,6 +216,12 @@ STAGES: dict[str, Stage] = {
         needs=("data", "model"),
         leaves="model",
         task=decoder_task,
+    ),
+    "restyle": Stage(
+        does="draw a collection's things in the styles that nobody drew them in, and write a shard of these pictures",
+        needs=("data", "model"),
+        leaves="restyled.tar",
+        task=restyle_task,
     ),
     "classifier": Stage(
         does="learn to tell concepts and styles: the judge of what a model draws",

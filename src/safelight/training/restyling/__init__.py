@@ -1,0 +1,1 @@
+"""The restyle stage: pictures of things in styles that nobody drew them in."""
