@@ -19,9 +19,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from safelight.data.collection import check_captions, fingerprint, some_of, split_up
-from safelight.data.fields import CAPTION_FIELDS
+from safelight.data.colour_names import dominant_colours
 from safelight.data.record import Record
 from safelight.data.shard_writing import NewSample, webp, write_shard
+from safelight.data.variations import derived
 from safelight.errors import BadInput
 from safelight.images import to_picture
 from safelight.training.captions import with_caption
@@ -138,18 +139,24 @@ class RestyleTask:
     def _new_sample(self, pair: Pair, phrase: str, image: Tensor) -> NewSample:
         """What is made of a thing has the fields of its first drawing, and its name, alone and with the style."""
         of = [self.drawings.record(Pair(pair.thing, style)) for style in self.drawings.others(pair)]
-        first, style = of[0], self.drawings.styles[pair.style]
-        kept = {name: value for name, value in first.fields.items() if name not in {*CAPTION_FIELDS, "colors"}}
-        owners = {
-            name: "; ".join(sorted({str(record.fields[name]) for record in of if name in record.fields}))
-            for name in ("source", "licence")
-            if name in first.fields
-        }
+        first, style, picture = of[0], self.drawings.styles[pair.style], to_picture(image)
         name = first.captions[0]
-        said = {"style": style, "style_phrase": phrase, "captions": [name, f"{name}, {phrase}"]}
-        made_of = {"derived_from": first.key, "restyled_from": [record.key for record in of]}
-        fields: dict[str, Any] = {**kept, **owners, **said, **made_of, "split": first.split}
-        return NewSample(f"{first.key}-as-{style}", webp(to_picture(image)), fields)
+        owners: dict[str, str] = {
+            owner: "; ".join(sorted({str(record.fields[owner]) for record in of if owner in record.fields}))
+            for owner in ("source", "licence")
+            if owner in first.fields
+        }
+        return derived(
+            first,
+            f"as-{style}",
+            webp(picture),
+            style=style,
+            style_phrase=phrase,
+            captions=[name, f"{name}, {phrase}"],
+            colors=dominant_colours(picture.convert("RGBA")),
+            restyled_from=[record.key for record in of],
+            **owners,
+        )
 
     @torch.no_grad()
     def _made(self, pairs: list[Pair]) -> Tensor:
