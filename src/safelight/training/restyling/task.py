@@ -153,7 +153,7 @@ class RestyleTask:
             style=style,
             style_phrase=phrase,
             captions=[name, f"{name}, {phrase}"],
-            colors=dominant_colours(picture.convert("RGBA")),
+            colors=[colour for colour in dominant_colours(picture) if colour != "white"],  # the ground is
             restyled_from=[record.key for record in of],
             **owners,
         )
