@@ -31,6 +31,7 @@ from tests.data.shapes import COLOURS, SIDE, png, records, samples
 from tests.training.overfitting import losses_of_one_batch
 from tests.training.tiny_tasks import AUTOENCODER, check_resumes, loop_config, parts
 
+CLEARED = "safelight.training.restyling.task.cleared"
 SMALL = RestylingConfig(channels=(16, 32), blocks_per_level=1)
 
 
@@ -161,13 +162,18 @@ def test_pictures_of_several_shapes_are_refused(tmp_path: Path) -> None:
         RestyleTask(start, SMALL, ViewsConfig(shapes="buckets"), in_colours(records()), tmp_path)
 
 
+def test_a_style_that_nothing_was_drawn_in_cannot_be_sharpened(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"restyling\.sharpened names 'gold', in which nothing was drawn"):
+        restyle_task(tmp_path, sharpened=("red", "gold"))
+
+
 def test_the_sheet_shows_what_is_made_above_what_was_drawn(tmp_path: Path) -> None:
     sheet = restyle_task(tmp_path).sheet()
     assert sheet is not None
     assert sheet.size == (2 * SIDE, 2 * SIDE)
 
 
-def test_a_run_fills_the_gaps_of_a_collection(tmp_path: Path) -> None:
+def test_a_run_fills_the_gaps_of_a_collection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It leaves a shard that can be trained on, and that changes nothing about what a bare name means."""
     data = tmp_path / "data"
     data.mkdir()
@@ -183,7 +189,9 @@ def test_a_run_fills_the_gaps_of_a_collection(tmp_path: Path) -> None:
     save_folder(tmp_path / "model", parts())
     out = tmp_path / "run"
     inputs = Inputs(out=out, claim=Claim(out), data=data, model=str(tmp_path / "model"))
-    for _ in run_stage("restyle", inputs, RestyleRecipe(restyling=SMALL, loop=loop_config(steps=3))):
+    monkeypatch.setattr(CLEARED, lambda picture, sharpening: Image.new("RGB", picture.size, "lime"))
+    settings = replace(SMALL, sharpened=("red",))
+    for _ in run_stage("restyle", inputs, RestyleRecipe(restyling=settings, loop=loop_config(steps=3))):
         pass
     shard = left_by("restyle", out)
     made = {record.key: record for record in open_collection(shard)}
@@ -191,6 +199,8 @@ def test_a_run_fills_the_gaps_of_a_collection(tmp_path: Path) -> None:
         "bar red",
         "cross black",
     }
+    lime = {record.fields["style"]: record.picture().getextrema()[0][1] < 9 for record in made.values()}
+    assert lime == {"red": True, "black": False}
     [bar] = [record for record in made.values() if record.fields["concept"] == "bar"]
     assert bar.captions == ("a bar", "a bar, red paint")
     assert bar.split == "train"

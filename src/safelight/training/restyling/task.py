@@ -31,6 +31,7 @@ from safelight.training.diffusion.settings import ViewsConfig
 from safelight.training.diffusion.views import framing_of
 from safelight.training.engine.noise import SampleNoise
 from safelight.training.finetuning.start import Start, check_same_start, open_start
+from safelight.training.restyling.clearing import cleared
 from safelight.training.restyling.drawings import Drawings, Pair
 from safelight.training.restyling.restyler import Restyler
 from safelight.training.restyling.settings import RestylingConfig
@@ -50,7 +51,7 @@ class RestyleTask:
     """A restyler with the drawings of a collection; see `training.engine.task.Task`.
 
     start: the model whose autoencoder gives the latents. folder: keeps these. Raises BadInput where pictures have
-    several shapes, or no thing was drawn in two styles.
+    several shapes, no thing was drawn in two styles, or nothing in a style to be sharpened.
     """
 
     def __init__(
@@ -72,6 +73,11 @@ class RestyleTask:
             firsts = [rows[0] for rows in latents.rows]
             known = self.drawings.known([latents.views[row].record for row in firsts])
             self.unseen = [(pair, latents[firsts[place]].float()) for place, pair in known]
+        if unknown := set(settings.sharpened) - set(self.drawings.styles):
+            raise BadInput(
+                f"restyling.sharpened names {min(unknown)!r}, in which nothing was drawn; the styles are "
+                f"{', '.join(self.drawings.styles)}."
+            )
         self.network = Restyler(len(self.drawings.styles), self.drawings.latents[0].shape[0], settings)
         self.network.to(next(self.autoencoder.parameters()).device)
         self.size = len(self.drawings.drawn)
@@ -140,6 +146,8 @@ class RestyleTask:
         """What is made of a thing has the fields of its first drawing, and its name, alone and with the style."""
         of = [self.drawings.record(Pair(pair.thing, style)) for style in self.drawings.others(pair)]
         first, style, picture = of[0], self.drawings.styles[pair.style], to_picture(image)
+        if style in self.settings.sharpened:
+            picture = cleared(picture, self.settings.sharpening)
         name = first.captions[0]
         owners: dict[str, str] = {
             owner: "; ".join(sorted({str(record.fields[owner]) for record in of if owner in record.fields}))
