@@ -43,6 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "adapted": FOUNDATION | {"adapters", "autoencoder", "images", "networks", "placement", "run", "weights"},
     "tasks": FOUNDATION | NETWORKS | PICTURES | {"layers", "diffusion", "weights", "networks", "run"},
     "converting": FOUNDATION | NETWORKS | ATTACHED | {"catalog", "opening"},
+    "merging": FOUNDATION | ATTACHED | {"converting", "opening"},
     "single_part": FOUNDATION | NETWORKS | {"weights"},
     "opening": FOUNDATION | NETWORKS | ATTACHED | {"catalog", "single_part"},
     "pipeline": FOUNDATION | NETWORKS | ATTACHED | PICTURES | RUNNING | {"layers", "catalog", "diffusion", "placement"},

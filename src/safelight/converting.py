@@ -28,6 +28,7 @@ from safelight.opening import ENDINGS, Averaging, Model, is_bundled, located, op
 from safelight.text import BertEncoder, ImageEmbedder, TextEncoder
 from safelight.unet import UNet
 from safelight.weights import (
+    Parts,
     save_autoencoder,
     save_bert,
     save_folder,
@@ -87,14 +88,41 @@ def convert(
     `out` is taken or cannot say what `source` is, BadCheckpoint for a source that cannot be opened.
     """
     out = Path(out)
-    if out.exists():
-        raise BadInput(f"{str(out)!r} is there already; name a new file ({FILE}) or folder.")
-    if dtype == torch.int8 and out.suffix == FILE:
-        raise BadInput(f"dtype is int8 and {str(out)!r} one file; eight bits are written in a folder.")
+    check_free(out, dtype)
     what = _write_as(source, out, dtype, style, variant, prediction, weights)
     if dtype == torch.int8:
         pack_folder(out)
     return what
+
+
+def check_free(out: Path, dtype: torch.dtype | None) -> None:
+    """Raise BadInput where `out` is taken, or cannot hold what is written in `dtype`."""
+    if out.exists():
+        raise BadInput(f"{str(out)!r} is there already; name a new file ({FILE}) or folder.")
+    if dtype == torch.int8 and out.suffix == FILE:
+        raise BadInput(f"dtype is int8 and {str(out)!r} one file; eight bits are written in a folder.")
+
+
+def check_ending(out: Path) -> None:
+    """Raise BadInput for the name of a file that is never written: a folder called model.ckpt would surprise."""
+    if out.suffix in ENDINGS and out.suffix != FILE:
+        raise BadInput(
+            f"{str(out)!r} ends in {out.suffix}; one file is written as OUT{FILE}, another name is a folder."
+        )
+
+
+def write_model(out: Path, parts: Parts) -> str:
+    """Write a model as a folder, or as one file, as `out` is named; returns what was left out, in words, or ""."""
+    if out.suffix != FILE:
+        save_folder(out, parts)
+        return ""
+    save_single_file(out, parts)
+    return ", without what it has beside it for few steps" if parts.few_steps or parts.tiny_decoder else ""
+
+
+def in_memory(dtype: torch.dtype | None) -> torch.dtype | None:
+    """Networks have no int8: they are packed in their files."""
+    return None if dtype == torch.int8 else dtype
 
 
 def _write_as(
@@ -112,18 +140,13 @@ def _write_as(
         if kind in ADAPTERS:
             return _convert_adapter(kind, path, out, dtype, style)
         if kind != "model":
-            _check_ending(out)
+            check_ending(out)
             return _convert_part(path, out, dtype, variant)
-    _check_ending(out)
+    check_ending(out)
     if style is not None:
         raise BadInput(f"style is {style!r}; only a LoRA or an embedding is written in a style.")
-    parts, name = open_model(source, _in_memory(dtype), variant=variant, prediction=prediction, weights=weights)
-    if out.suffix != FILE:
-        save_folder(out, parts)
-        return f"the model {name}"
-    save_single_file(out, parts)
-    left = ", without what it has beside it for few steps" if parts.few_steps or parts.tiny_decoder else ""
-    return f"the model {name}{left}"
+    parts, name = open_model(source, in_memory(dtype), variant=variant, prediction=prediction, weights=weights)
+    return f"the model {name}{write_model(out, parts)}"
 
 
 def kind_of(path: Path) -> str:
@@ -144,24 +167,11 @@ def kind_of(path: Path) -> str:
     return "model" if kinds >= WHOLE or not kinds else "part"
 
 
-def _in_memory(dtype: torch.dtype | None) -> torch.dtype | None:
-    """Networks have no int8: they are packed in their files."""
-    return None if dtype == torch.int8 else dtype
-
-
-def _check_ending(out: Path) -> None:
-    """Raise BadInput for the name of a file that is never written: a folder called model.ckpt would surprise."""
-    if out.suffix in ENDINGS and out.suffix != FILE:
-        raise BadInput(
-            f"{str(out)!r} ends in {out.suffix}; one file is written as OUT{FILE}, another name is a folder."
-        )
-
-
 def _convert_adapter(kind: str, path: Path, out: Path, dtype: torch.dtype | None, style: str | None) -> str:
     if kind == "controlnet":
         if style is not None:
             raise BadInput(f"style is {style!r}; a ControlNet is written as a folder or as one file ({FILE}).")
-        network = open_controlnet(path, dtype=_in_memory(dtype))
+        network = open_controlnet(path, dtype=in_memory(dtype))
         (save_control_file if out.suffix == FILE else save_controlnet)(out, network)
         return f"the ControlNet {path.name}"
     if dtype is not None:
@@ -185,9 +195,9 @@ def _convert_part(path: Path, out: Path, dtype: torch.dtype | None, variant: str
         kind = str(Fields.read(path / CONFIG).values.get("_class_name"))
         if kind not in LOADERS:
             raise unknown_name("class", kind, LOADERS)
-        network: nn.Module = LOADERS[kind](path, _in_memory(dtype), variant)
+        network: nn.Module = LOADERS[kind](path, in_memory(dtype), variant)
     else:
-        network = open_part(path, _in_memory(dtype))[1]
+        network = open_part(path, in_memory(dtype))[1]
     name = type(network).__name__
     if out.suffix != FILE and type(network) in SAVERS:
         SAVERS[type(network)](out, network)

@@ -13,11 +13,11 @@ import sys
 from collections.abc import Sequence
 
 from safelight import __version__
-from safelight.apps import convert, data, evaluate, fetch, generate, info, models, replay, train
+from safelight.apps import convert, data, evaluate, fetch, generate, info, merge, models, replay, train
 from safelight.errors import BadInput
 
 DONE, OUR_FAULT, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
-COMMANDS = (generate, replay, models, info, fetch, convert, train, evaluate, data)
+COMMANDS = (generate, replay, models, info, fetch, convert, merge, train, evaluate, data)
 
 
 class Parser(argparse.ArgumentParser):

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from safelight.apps.terminal import add_json_argument, answer, prediction_of
+from safelight.apps.terminal import add_json_argument, answer, file_dtype_of, prediction_of
 
 
 def add_to(commands: Any) -> None:
@@ -25,20 +25,12 @@ def add_to(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Convert, and say what was written where."""
-    import torch
-
     from safelight.converting import convert
-    from safelight.errors import unknown_name
-    from safelight.placement import DTYPES, SHORT_NAMES
 
-    name = SHORT_NAMES.get(arguments.dtype, arguments.dtype)
-    dtypes = {**DTYPES, "int8": torch.int8}
-    if name is not None and name not in dtypes:
-        raise unknown_name("dtype", name, dtypes)
     what = convert(
         arguments.model,
         arguments.out,
-        dtype=None if name is None else dtypes[name],
+        dtype=file_dtype_of(arguments.dtype),
         style=arguments.style,
         variant=arguments.variant,
         prediction=prediction_of(arguments.prediction),

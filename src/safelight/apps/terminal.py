@@ -40,6 +40,20 @@ def prediction_of(word: str | None) -> Any:
     return word
 
 
+def file_dtype_of(word: str | None) -> Any:
+    """The type of numbers in files that --dtype names, None for None; raises BadInput for an unknown one."""
+    import torch
+
+    from safelight.placement import DTYPES, SHORT_NAMES
+
+    if word is None:
+        return None
+    name, dtypes = SHORT_NAMES.get(word, word), {**DTYPES, "int8": torch.int8}
+    if name not in dtypes:
+        raise unknown_name("dtype", name, dtypes)
+    return dtypes[name]
+
+
 def pipeline_of(arguments: argparse.Namespace) -> Pipeline:
     """The model that the words on the command line name."""
     from safelight.pipeline import load
