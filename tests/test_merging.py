@@ -138,4 +138,6 @@ def test_an_out_that_is_no_place(model_folder: Path, tmp_path: Path) -> None:
     ]:
         with pytest.raises(BadInput, match=message):
             merge(model_folder, model_folder, out, dtype=dtype)
+    with pytest.raises(BadInput, match="share is 2; allowed"):  # before anything is opened
+        merge(tmp_path / "absent", tmp_path / "absent", tmp_path / "x", share=2)
     assert not list(tmp_path.glob("x*"))

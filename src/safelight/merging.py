@@ -40,6 +40,7 @@ def merge(
     out = Path(out)
     check_free(out, dtype)
     check_ending(out)
+    _check_share(share)
     merged, name = open_model(first, in_memory(dtype))
     other, other_name = open_model(second)
     begun, begun_name = (None, "") if base is None else open_model(base)
@@ -59,8 +60,7 @@ def merge_into(parts: Parts, other: Parts, base: Parts | None = None, *, share: 
     dtype that `parts` have; autoencoder, tokenizer and all else stay as they are. Raises BadInput, before anything is
     changed, where the models are not of one make.
     """
-    if not 0 <= share <= 1:
-        raise BadInput(f"share is {share}; allowed: from 0 (all of the first model) to 1.")
+    _check_share(share)
     for model in (other, base):
         if model is not None:
             _check_alike(parts, model)
@@ -73,6 +73,11 @@ def merge_into(parts: Parts, other: Parts, base: Parts | None = None, *, share: 
                     own, far = tensor.float(), others[key].float()
                     moved = own.lerp(far, share) if bases is None else own + share * (far - bases[key].float())
                     tensor.copy_(moved)
+
+
+def _check_share(share: float) -> None:
+    if not 0 <= share <= 1:
+        raise BadInput(f"share is {share}; allowed: from 0 (all of the first model) to 1.")
 
 
 def _networks(parts: Parts) -> list[str]:
