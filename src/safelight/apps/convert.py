@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from safelight.apps.terminal import add_json_argument, answer, file_dtype_of, prediction_of
+from safelight.apps.terminal import add_out_arguments, answer, file_dtype_of, prediction_of
 
 
 def add_to(commands: Any) -> None:
     """The arguments of the command."""
     command = commands.add_parser("convert", help="write a model, a part of one or an adapter in another form")
     command.add_argument("model", help="a folder, a file, an id on the hub, or 'bundled'")
-    command.add_argument("out", type=Path, help="OUT.safetensors for one file, another name for a folder")
-    command.add_argument("--dtype", metavar="D", help="float32, bfloat16, float16, int8 (default: unchanged)")
+    add_out_arguments(command)
     command.add_argument("--style", metavar="S", help="of an adapter: kohya, diffusers, peft; automatic1111, plain")
     command.add_argument("--variant", metavar="V", help="read the files of that name, such as fp16")
     command.add_argument("--prediction", metavar="P", help="epsilon, v or x0, where the file cannot be believed")
     command.add_argument("--raw", action="store_true", help="the raw weights of a training file, not their averages")
-    add_json_argument(command)
     command.set_defaults(run=run)
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from safelight.apps.terminal import add_json_argument, answer, file_dtype_of
+from safelight.apps.terminal import add_out_arguments, answer, file_dtype_of
 
 
 def add_to(commands: Any) -> None:
@@ -14,11 +13,9 @@ def add_to(commands: Any) -> None:
     command = commands.add_parser("merge", help="write the mean of two models' weights, or add what one has learnt")
     command.add_argument("model", help="a folder, a file, an id on the hub, or 'bundled'; its autoencoder is kept")
     command.add_argument("other", help="another model of the same make")
-    command.add_argument("out", type=Path, help="OUT.safetensors for one file, another name for a folder")
+    add_out_arguments(command)
     command.add_argument("--share", type=float, default=0.5, metavar="S", help="of the other, 0 to 1 (default: 0.5)")
     command.add_argument("--base", metavar="M", help="add only what the other has learnt since it was this model")
-    command.add_argument("--dtype", metavar="D", help="float32, bfloat16, float16, int8 (default: unchanged)")
-    add_json_argument(command)
     command.set_defaults(run=run)
 
 

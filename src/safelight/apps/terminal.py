@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from safelight.configs import Prediction
@@ -38,6 +39,13 @@ def prediction_of(word: str | None) -> Any:
     if word is not None and word not in get_args(Prediction):
         raise unknown_name("prediction", word, get_args(Prediction))
     return word
+
+
+def add_out_arguments(command: argparse.ArgumentParser) -> None:
+    """Where a model is written, and in which numbers."""
+    command.add_argument("out", type=Path, help="OUT.safetensors for one file, another name for a folder")
+    command.add_argument("--dtype", metavar="D", help="float32, bfloat16, float16, int8 (default: unchanged)")
+    add_json_argument(command)
 
 
 def file_dtype_of(word: str | None) -> Any:
