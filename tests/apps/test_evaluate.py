@@ -273,7 +273,7 @@ def test_a_tiny_decoder_beside_the_encoder(words: list[str], capsys: pytest.Capt
         (["--prompts", "unseen"], "Of 0 held-out samples of unseen pairs"),
         (
             ["--prompts", "nothing.txt"],
-            "neither a list (captions, concepts, styles, unseen, colours, relations, numbers) nor a readable",
+            "neither a list (captions, concepts, styles, unseen, colours, relations, numbers, sentences) nor a",
         ),
         (["--clip", "nothing"], "'nothing' is no CLIP"),
         (["--features", "nothing"], "'nothing' is not there"),

@@ -9,7 +9,14 @@ import pytest
 
 from safelight.data.collection import Record
 from safelight.errors import BadInput
-from safelight.evaluation.composed_prompts import COLOURS, colour_prompts, number_prompts, relation_prompts
+from safelight.evaluation.composed_prompts import (
+    COLOURS,
+    SENTENCES,
+    colour_prompts,
+    number_prompts,
+    relation_prompts,
+    sentence_prompts,
+)
 from safelight.evaluation.prompts import Prompt
 from tests.evaluation.tiny_judges import cut_out, plain, record
 
@@ -57,7 +64,23 @@ def test_numbers() -> None:
     assert {thing for thing, _ in found.values()} == {"fox", "apple", "cup of tea", "red fish", "cook"}
 
 
-@pytest.mark.parametrize("prompts", [colour_prompts, relation_prompts, number_prompts])
+def test_sentences() -> None:
+    """Of six things and 28 sentences each thing meets half of these."""
+    found = sentence_prompts(EVERY, 168, 0)
+    assert {prompt.concept for prompt in found} == {"fox", "apple", "cup of tea", "grapes", "red fish", "cook"}
+    said = {(prompt.concept, prompt.text) for prompt in found}
+    assert len({text for _, text in said}) == len(said) > 50
+    assert all(concept in text for concept, text in said)
+    assert found[0].text == SENTENCES[0].replace("{caption}", captioned(found[0].concept))
+    assert found[4].text == SENTENCES[4].replace("{name}", str(found[4].concept))
+
+
+def captioned(concept: str | None) -> str:
+    [caption] = [sample.captions[1] for sample in EVERY[:6] if sample.fields["concept"] == concept]
+    return caption
+
+
+@pytest.mark.parametrize("prompts", [colour_prompts, relation_prompts, number_prompts, sentence_prompts])
 def test_more_prompts_begin_with_the_same(prompts: Callable[[Sequence[Record], int, int], list[Prompt]]) -> None:
     assert prompts(EVERY, 40, 3)[:15] == prompts(EVERY, 15, 3)
     assert prompts(EVERY, 40, 3) != prompts(EVERY, 40, 4)

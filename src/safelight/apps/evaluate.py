@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from safelight.evaluation.report import Report
     from safelight.evaluation.samples import Samples
 
-LISTS = "captions, concepts, styles, unseen, colours, relations, numbers"
+LISTS = "captions, concepts, styles, unseen, colours, relations, numbers, sentences"
 COUNT = 256  # pictures, where no file of prompts says how many
 MOST = 1_000_000
 SHEET_SIDE = 96  # pixels

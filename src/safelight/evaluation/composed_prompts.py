@@ -1,4 +1,7 @@
-"""Prompts that no sample shows: a thing in a named colour, two things of which one is above the other, three foxes."""
+"""Prompts that no sample shows: a thing in a named colour, two things of which one is above the other, three foxes.
+
+And sentences about a thing that are no captions, as people write them.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from itertools import cycle, islice
 from random import Random
 
 from safelight.data.backdrop import shows_cut_out
-from safelight.data.captions import ARTICLE, with_adjective
+from safelight.data.captions import ARTICLE, with_adjective, worded
 from safelight.data.collection import Record
 from safelight.data.plurals import plural
 from safelight.data.variation_captions import names_a_colour
@@ -18,6 +21,38 @@ from safelight.evaluation.prompts import Prompt
 
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink")
 NUMBERS = {"two": 2, "three": 3}
+
+# What is said beside the thing is not to be seen in the picture, or need not be. None of it may be learnt from.
+SENTENCES = (
+    "{caption} in the desert at noon",
+    "{caption} on an old wooden bench",
+    "a charcoal study of {caption}",
+    "{caption} wrapped in a warm blanket",
+    "the {name} that everybody talks about",
+    "a curious {name} exploring the attic",
+    "{caption} floating down a quiet canal",
+    "{caption}, ultra realistic, sharp focus, award winning",
+    "{caption} beside the campfire",
+    "draw me {caption} that my daughter will love",
+    "a rusty abandoned {name}",
+    "{caption} covered in frost",
+    "{caption} at the train station",
+    "a stained glass window showing {caption}",
+    "{caption} in the style of Van Gogh",
+    "{caption} for sale at a flea market",
+    "an enormous {name} towering over the city",
+    "{caption} in a quiet library",
+    "a friendly {name} waving hello",
+    "{caption} after the rain",
+    "{caption}, soft lighting, pastel tones",
+    "tattoo design of {caption}",
+    "{caption} lost in the fog",
+    "{caption} carved out of oak",
+    "what would {caption} look like?",
+    "grandma's favourite {name}",
+    "{caption} in a crowded subway",
+    "a postcard with {caption} on it",
+)
 
 
 @dataclass(frozen=True)
@@ -78,6 +113,16 @@ def number_prompts(records: Sequence[Record], count: int, seed: int) -> list[Pro
     prompts = (
         Prompt(f"{number} {plural(thing.caption)}", thing=thing.concept, number=number)
         for thing, number in zip(things, cycle(NUMBERS), strict=False)
+    )
+    return list(islice(prompts, count))
+
+
+def sentence_prompts(records: Sequence[Record], count: int, seed: int) -> list[Prompt]:
+    """`count` of "a fox covered in frost", "a friendly robot waving hello": each thing in one of the sentences."""
+    things = _things(records, seed, 1, lambda thing: True)
+    prompts = (
+        Prompt(worded(sentence, thing.caption), concept=thing.concept)
+        for thing, sentence in zip(things, cycle(SENTENCES), strict=False)
     )
     return list(islice(prompts, count))
 

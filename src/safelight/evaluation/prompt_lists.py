@@ -8,7 +8,12 @@ from itertools import chain, zip_longest
 
 from safelight.data.collection import Record
 from safelight.errors import BadInput, unknown_name
-from safelight.evaluation.composed_prompts import colour_prompts, number_prompts, relation_prompts
+from safelight.evaluation.composed_prompts import (
+    colour_prompts,
+    number_prompts,
+    relation_prompts,
+    sentence_prompts,
+)
 from safelight.evaluation.pictures import Backdrop
 from safelight.evaluation.prompts import Prompt, caption_prompts, concept_prompts, names_style
 from safelight.evaluation.samples import Samples
@@ -44,6 +49,7 @@ LISTS: dict[str, Callable[[Material, int], list[Prompt]]] = {
     "colours": lambda the, count: colour_prompts(the.things, count, the.seed),
     "relations": lambda the, count: relation_prompts(the.things, count, the.seed),
     "numbers": lambda the, count: number_prompts(the.things, count, the.seed),
+    "sentences": lambda the, count: sentence_prompts(the.things, count, the.seed),
 }
 
 

@@ -34,6 +34,7 @@ from safelight.training.finetuning.settings import (
     WordConfig,
 )
 from safelight.training.restyling.settings import RestylingConfig
+from safelight.training.rewording.settings import RewordingConfig
 from safelight.training.sketch.settings import FollowingConfig, SketchConfig
 
 Where: TypeAlias = dict[str, tuple[str, ...]]  # for example {style = ["noto"]}
@@ -119,6 +120,16 @@ class RestyleRecipe:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RewordRecipe:
+    """A model that knows its captions learns what people say instead."""
+
+    where: Where = field(default_factory=dict)  # fields of the samples that are used, and the values they may have
+    rewording: RewordingConfig = field(default_factory=RewordingConfig)
+    data: DiffusionDataConfig = field(default_factory=DiffusionDataConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClassifierRecipe:
     """A judge, trained apart from the model that it judges."""
 
@@ -198,6 +209,7 @@ class Recipe:
     diffusion: DiffusionRecipe = field(default_factory=DiffusionRecipe)
     decoder: DecoderRecipe = field(default_factory=DecoderRecipe)
     restyle: RestyleRecipe = field(default_factory=RestyleRecipe)
+    reword: RewordRecipe = field(default_factory=RewordRecipe)
     classifier: ClassifierRecipe = field(default_factory=ClassifierRecipe)
     finetune: FinetuneRecipe = field(default_factory=FinetuneRecipe)
     lora: LoRARecipe = field(default_factory=LoRARecipe)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         FinetuneRecipe,
         LoRARecipe,
         RestyleRecipe,
+        RewordRecipe,
         SketchRecipe,
     )
 
@@ -132,6 +133,13 @@ def restyle_task(inputs: Inputs, recipe: RestyleRecipe, records: list[Record]) -
     return task.restyle_task(inputs, recipe, records)
 
 
+def reword_task(inputs: Inputs, recipe: RewordRecipe, records: list[Record]) -> Task[Any]:
+    """The text encoder of a whole model, which reads other words for what it knows."""
+    from safelight.training.rewording import task
+
+    return task.reword_task(inputs, recipe, records)
+
+
 def classifier_task(inputs: Inputs, recipe: ClassifierRecipe, records: list[Record]) -> Task[Any]:
     """The judge of what a model draws."""
     from safelight.training.classifier.task import ClassifierTask
@@ -222,6 +230,12 @@ STAGES: dict[str, Stage] = {
         needs=("data", "model"),
         leaves="restyled.tar",
         task=restyle_task,
+    ),
+    "reword": Stage(
+        does="let a model's text encoder read other words than its captions' for what it can draw",
+        needs=("data", "model"),
+        leaves="model",
+        task=reword_task,
     ),
     "classifier": Stage(
         does="learn to tell concepts and styles: the judge of what a model draws",

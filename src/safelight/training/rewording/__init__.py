@@ -1,0 +1,1 @@
+"""The reword stage: a model that knows its captions learns what people say instead."""

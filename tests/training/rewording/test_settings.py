@@ -1,0 +1,61 @@
+"""Which sentences a phrasebook may hold, and that our own recipe's say what they should."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from safelight.data.captions import worded
+from safelight.errors import BadInput
+from safelight.evaluation.composed_prompts import SENTENCES
+from safelight.training.recipe_file import read_recipe
+from safelight.training.rewording.settings import RewordingConfig
+
+ALLOWED = r"each sentence must hold one of \{caption\}, \{more\}, \{name\}, \{painted\}, or both \{a\} and \{b\}"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["a fox", "{thing}", "{caption", "{}", "{a} alone", "{b}", "{a} and {b} and {caption}", "only {word}", "{colour}"],
+)
+def test_a_sentence_speaks_of_one_thing_or_of_two(wrong: str) -> None:
+    for phrasebook in ({wrong: ("{caption}",)}, {"{caption}": (wrong,)}):
+        with pytest.raises(BadInput, match=ALLOWED):
+            RewordingConfig(phrasebook=phrasebook)
+
+
+@pytest.mark.parametrize(("meant", "said"), [("{a} above {b}", "{caption}"), ("{caption}", "{a} on {b}")])
+def test_two_things_are_not_said_of_one(meant: str, said: str) -> None:
+    with pytest.raises(BadInput, match=r"either both speak of \{a\} and \{b\}, or none"):
+        RewordingConfig(phrasebook={meant: (said,)})
+
+
+@pytest.mark.parametrize("wrong", ["{painted} here", "{caption} in {colour}", "nothing"])
+def test_unseen_sentences_add_nothing(wrong: str) -> None:
+    with pytest.raises(BadInput, match=r"rewording\.(unseen|phrasebook)|unseen has"):
+        RewordingConfig(unseen=(wrong,))
+
+
+@pytest.mark.parametrize("name", ["own_share", "again_share", "tag_share"])
+def test_shares(name: str) -> None:
+    with pytest.raises(BadInput, match=rf"rewording\.{name} is 1.5"):
+        RewordingConfig(**{name: 1.5})
+
+
+def test_what_is_evaluated_is_never_learnt() -> None:
+    recipe = read_recipe("bundled")
+    learnt = [said for others in recipe.reword.rewording.phrasebook.values() for said in others]
+    learnt += recipe.sketch.data.wordings
+    said = {worded(sentence, "a fox") for sentence in SENTENCES}
+    assert len(said) == len(SENTENCES)
+    assert said.isdisjoint(sentence.replace("{caption}", "a fox").replace("{name}", "fox") for sentence in learnt)
+    assert set(recipe.reword.rewording.unseen).isdisjoint({*learnt, *SENTENCES})
+
+
+def test_no_sentence_of_our_recipe_means_two_things() -> None:
+    recipe = read_recipe("bundled").reword
+    said = Counter(said for others in recipe.rewording.phrasebook.values() for said in others)
+    assert not [sentence for sentence, times in said.items() if times > 1]
+    own = {wording for wordings in recipe.data.styles.values() for wording in wordings}
+    assert own.isdisjoint(recipe.rewording.phrasebook["{caption}"])

@@ -1,0 +1,136 @@
+"""A text encoder learns from itself what other words mean, and the model around it stays as it is."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+import torch
+
+import safelight
+from safelight.configs import BertConfig
+from safelight.errors import BadInput
+from safelight.text import BertEncoder
+from safelight.training.diffusion.settings import DiffusionDataConfig
+from safelight.training.engine.lock import Claim
+from safelight.training.engine.noise import SampleNoise
+from safelight.training.finetuning.start import Start
+from safelight.training.recipe import RewordRecipe
+from safelight.training.rewording.settings import RewordingConfig
+from safelight.training.rewording.task import RewordTask
+from safelight.training.running import left_by, run_stage
+from safelight.training.stages import Inputs
+from safelight.weights import save_folder
+from tests.data.shapes import SIDE, records, write_folder
+from tests.training.tiny_tasks import check_resumes, loop_config, parts
+
+PHRASES = RewordingConfig(
+    phrasebook={"{caption}": ("my {name}", "{caption} {word}"), "{caption} {background}": ("{caption}, {colour}",)},
+    unseen=("{name} abroad",),
+    words=("snow",),
+)
+DATA = DiffusionDataConfig(colours=("white", "blue"), prompts=("my red bar", "a green cross"))
+
+
+def reword_task(folder: Path | None = None, start: Start | None = None, **settings: Any) -> RewordTask:
+    given = start or Start(parts=parts(), name="tiny", fingerprint="its")
+    return RewordTask(given, replace(PHRASES, **settings), DATA, records())
+
+
+def test_it_learns_to_read_what_is_said_as_what_is_meant() -> None:
+    task = reword_task()
+    before = task.evaluate()
+    assert before["loss_own"] == 0
+    assert before["loss_reworded"] > 0.2
+    optimiser = torch.optim.Adam(task.network.parameters(), 2e-3)
+    random = Random(0)
+    for _ in range(200):
+        found = [task.sample(0, random) for _ in range(16)]
+        batch = {name: [one[name] for one in found] for name in found[0]}
+        task.loss(batch, SampleNoise(0, range(16)))["loss"].backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    after = task.evaluate()
+    assert after.keys() == {"loss_own", "loss_reworded", "loss_unseen"}
+    assert after["loss_reworded"] < before["loss_reworded"] / 2
+    assert after["loss_unseen"] < before["loss_unseen"]
+    assert after["loss_own"] < before["loss_reworded"] / 2
+
+
+def test_its_error_is_that_of_all_states_of_their_spread() -> None:
+    task = reword_task()
+    said, meant = ["my red bar", "a green cross"], ["a red bar", "a blue cross"]
+    before = copy.deepcopy(task.encoder)
+    with torch.no_grad():
+        for parameter in task.encoder.parameters():
+            parameter += 0.1
+        loss = task.loss({"said": said, "meant": meant}, SampleNoise(0, range(2)))["loss"]
+        read = [encoder(task.tokenizer(of).ids) for encoder, of in ((task.encoder, said), (before, meant))]
+        own = before(task.tokenizer([pair.meant for pair in task.sets["loss_own"]]).ids)
+    wanted = (read[0] - read[1]).square().mean() / own.var(0).mean()
+    assert float(loss) == pytest.approx(float(wanted), rel=1e-4)
+
+
+def test_the_teacher_does_not_learn() -> None:
+    task = reword_task()
+    before = copy.deepcopy(task.teacher.state_dict())
+    task.loss(task_batch(task), SampleNoise(0, range(4)))["loss"].backward()
+    assert all(parameter.grad is None for parameter in task.teacher.parameters())
+    with torch.no_grad():
+        for parameter in task.encoder.parameters():
+            parameter += 1
+    assert all(torch.equal(value, before[name]) for name, value in task.teacher.state_dict().items())
+
+
+def task_batch(task: RewordTask) -> dict[str, list[str]]:
+    found = [task.sample(0, Random(seed)) for seed in range(4)]
+    return {name: [one[name] for one in found] for name in found[0]}
+
+
+def test_a_run_that_was_interrupted_ends_as_one_that_was_not(tmp_path: Path) -> None:
+    check_resumes(reword_task, loop_config(steps=6, workers=2), tmp_path, stop=3)
+
+
+def test_the_sheet_shows_what_the_model_draws_of_the_prompts() -> None:
+    task = reword_task()
+    sheet = task.sheet()
+    assert sheet is not None
+    assert sheet.size == (2 * SIDE, SIDE)
+    with torch.no_grad():
+        for parameter in task.encoder.parameters():
+            parameter += 1
+    assert sheet.tobytes() != task.sheet().tobytes()
+
+
+def test_without_prompts_there_is_no_sheet() -> None:
+    start = Start(parts=parts(), name="tiny", fingerprint="its")
+    assert RewordTask(start, PHRASES, replace(DATA, prompts=()), records()).sheet() is None
+
+
+def test_a_phrasebook_without_sentences_is_refused() -> None:
+    with pytest.raises(BadInput, match=r"rewording\.phrasebook has no sentences"):
+        reword_task(phrasebook={"{caption}": ()})
+
+
+def test_a_text_encoder_that_is_no_clip_is_refused() -> None:
+    start = Start(parts=parts(), name="tiny", fingerprint="its")
+    start.parts.text_encoder = BertEncoder(BertConfig(vocabulary=64, length=12, width=16, layers=1))
+    with pytest.raises(BadInput, match="The model 'tiny' has no text encoder of CLIP, which learns other words"):
+        reword_task(start=start)
+
+
+def test_a_run_leaves_the_model_with_another_text_encoder(tmp_path: Path) -> None:
+    save_folder(tmp_path / "model", parts())
+    data, out = write_folder(tmp_path / "data"), tmp_path / "run"
+    inputs = Inputs(out=out, claim=Claim(out), data=data, model=str(tmp_path / "model"))
+    recipe = RewordRecipe(rewording=PHRASES, data=DATA, loop=loop_config(steps=3))
+    for _ in run_stage("reword", inputs, recipe):
+        pass
+    before, after = (safelight.load(folder).parts() for folder in (tmp_path / "model", left_by("reword", out)))
+    for name, learnt in (("unet", False), ("autoencoder", False), ("text_encoder", True)):
+        old, new = (list(getattr(whole, name).parameters()) for whole in (before, after))
+        assert any(not torch.equal(a, b) for a, b in zip(old, new, strict=True)) == learnt
