@@ -32,11 +32,11 @@ def things() -> list[Record]:
 
 def book(*, found: list[Record] | None = None, **settings: Any) -> Phrasebook:
     given = things() if found is None else found
-    config = RewordingConfig(**{"own_share": 0.0, "again_share": 0.0, "tag_share": 0.0, **settings})
+    config = RewordingConfig(**{"own_share": 0.0, "again_share": 0.0, "name_share": 0.0, **settings})
     return Phrasebook(config, given, styles_of(given, STYLES), ["white", "blue", "orange"], ["zog", "bla"])
 
 
-def pairs(phrasebook: Phrasebook, count: int = 200) -> set[tuple[str, str]]:
+def pairs(phrasebook: Phrasebook, count: int = 600) -> set[tuple[str, str]]:
     random = Random(0)
     return {(pair.said, pair.meant) for pair in (phrasebook.pair(random) for _ in range(count))}
 
@@ -106,10 +106,23 @@ def test_words_that_mean_nothing() -> None:
 
 
 def test_tags_stand_for_things() -> None:
-    found = said_of("{caption}", "my {name}", tag_share=0.5)
+    found = said_of("{caption}", "my {name}", name_share=0.5)
     assert ("my vulpine", "a fox") in found
     assert ("my cube", "a red box") in found
     assert ("my fox", "a fox") in found
+
+
+def test_names_come_before_tags() -> None:
+    names = {"fox": ("reynard", "a cube"), "unicorn": ("a horned horse",)}
+    found = said_of("a print of {caption}", "my {name}", name_share=1.0, names=names)
+    assert {(said, meant.removeprefix("a print of ")) for said, meant in found} == {
+        ("my reynard", "a fox"),
+        ("my cube", "a fox"),
+        ("my vulpine", "a fox"),
+        ("my red", "a red box"),
+    }
+    two = said_of("{a} above {b}", "{a} riding {b}", name_share=1.0, names=names)
+    assert ("a cube riding a red", "a fox above a red box") in two
 
 
 def test_a_tag_stands_for_the_thing_that_has_it_in_its_name_or_most_often() -> None:
@@ -132,7 +145,7 @@ def test_a_second_sentence_around_the_first() -> None:
 
 
 def test_its_own_words_are_captions_that_name_the_style_where_it_is_not_usual() -> None:
-    found = pairs(book(phrasebook={"{caption}": ("{name}!",)}, own_share=1.0), 600)
+    found = pairs(book(phrasebook={"{caption}": ("{name}!",)}, own_share=1.0))
     assert all(said == meant for said, meant in found)
     own = {said for said, _ in found}
     assert {"a fox", "a print of a fox", "a fox on a blue background", "a star", "a print of a star"} <= own

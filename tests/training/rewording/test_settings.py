@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
-from safelight.data.captions import worded
+from safelight.data.captions import ARTICLE, worded
 from safelight.errors import BadInput
 from safelight.evaluation.composed_prompts import SENTENCES
 from safelight.training.recipe_file import read_recipe
@@ -37,7 +38,7 @@ def test_unseen_sentences_add_nothing(wrong: str) -> None:
         RewordingConfig(unseen=(wrong,))
 
 
-@pytest.mark.parametrize("name", ["own_share", "again_share", "tag_share"])
+@pytest.mark.parametrize("name", ["own_share", "again_share", "name_share"])
 def test_shares(name: str) -> None:
     with pytest.raises(BadInput, match=rf"rewording\.{name} is 1.5"):
         RewordingConfig(**{name: 1.5})
@@ -51,6 +52,15 @@ def test_what_is_evaluated_is_never_learnt() -> None:
     assert len(said) == len(SENTENCES)
     assert said.isdisjoint(sentence.replace("{caption}", "a fox").replace("{name}", "fox") for sentence in learnt)
     assert set(recipe.reword.rewording.unseen).isdisjoint({*learnt, *SENTENCES})
+
+
+def test_no_name_of_our_recipe_stands_for_two_things() -> None:
+    names = read_recipe("bundled").reword.rewording.names
+    given = Counter(name for others in names.values() for name in others)
+    assert not [name for name, times in given.items() if times > 1]
+    known = (Path(__file__).parents[3] / "docs" / "bundled-vocabulary.txt").read_text("utf-8").splitlines()
+    assert given.keys().isdisjoint(known)
+    assert names.keys() <= {ARTICLE.sub("", name).lower() for name in known} | {name.lower() for name in known}
 
 
 def test_no_sentence_of_our_recipe_means_two_things() -> None:

@@ -54,7 +54,8 @@ class Phrasebook:
         self.pieces = pieces
         usual = [record for record in records if styles.is_usual(record)] or [*records]
         self.things = {str(record.fields.get("concept", record.captions[0])): record for record in usual}
-        self.tags = tags_of(records)
+        self.names = self._other_names()
+        self.renamed = [concept for concept, names in self.names.items() for _ in names]
         of_style: dict[str, list[str]] = defaultdict(list)
         for concept, record in self.things.items():
             of_style[str(record.fields.get("style"))].append(concept)
@@ -123,16 +124,30 @@ class Phrasebook:
         return "painted" not in needs or not names_a_colour(inner.meant)
 
     def _thing(self, random: Random) -> Pair:
-        return self._named(random.choice([*self.things]), random)
+        """Any thing, by its name or by another."""
+        if self.renamed and random.random() < self.config.name_share:
+            return self._renamed(random.choice(self.renamed), random)
+        name = self.things[random.choice([*self.things])].captions[0]
+        return Pair(name, name)
 
     def _named(self, concept: str, random: Random) -> Pair:
-        """A thing by its name, or by a tag."""
+        """A certain one, in the same way."""
+        if concept in self.names and random.random() < self.config.name_share:
+            return self._renamed(concept, random)
         name = self.things[concept].captions[0]
-        tags = self.tags.get(concept)
-        if tags and random.random() < self.config.tag_share:
-            tag = random.choice(tags)
-            return Pair(f"{article(tag)} {tag}", name)
         return Pair(name, name)
+
+    def _renamed(self, concept: str, random: Random) -> Pair:
+        return Pair(random.choice(self.names[concept]), self.things[concept].captions[0])
+
+    def _other_names(self) -> dict[str, list[str]]:
+        """For each concept the configuration's names, and those tags that are none of these."""
+        given = {concept: list(names) for concept, names in self.config.names.items() if concept in self.things}
+        taken = {worded("{name}", name) for names in given.values() for name in names}
+        for concept, tags in tags_of(self.records).items():
+            if free := [f"{article(tag)} {tag}" for tag in tags if tag not in taken]:
+                given.setdefault(concept, []).extend(free)
+        return {concept: names for concept, names in given.items() if concept in self.things}
 
     def _composed(self, random: Random) -> Pair:
         """A thing in some style or colour, or two things, in the model's own words."""

@@ -23,14 +23,15 @@ class RewordingConfig:
     """
 
     phrasebook: dict[str, tuple[str, ...]] = field(default_factory=dict)  # sentences that the model knows, and others
+    names: dict[str, tuple[str, ...]] = field(default_factory=dict)  # concepts, and captions that name them too
     unseen: tuple[str, ...] = ()  # sentences for {caption}, never learnt from, that mean no more: a figure is of these
     words: tuple[str, ...] = ()  # that take the place of {word}, in turn with some made up of pieces of words
     own_share: float = 0.3  # of the samples, that are said in the model's own words, so that it keeps them
     again_share: float = 0.35  # of the others, around which a second sentence for {caption} is said
-    tag_share: float = 0.15  # of the things said in other words, that go by a tag in place of their name
+    name_share: float = 0.25  # of the things said in other words, that go by another name, or by a tag
 
     def __post_init__(self) -> None:
-        check_bounds("rewording", self, 0, 1, "own_share", "again_share", "tag_share")
+        check_bounds("rewording", self, 0, 1, "own_share", "again_share", "name_share")
         for meant, others in self.phrasebook.items():
             check_sentence(meant, "rewording.phrasebook")
             for said in others:
