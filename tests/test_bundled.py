@@ -1,5 +1,6 @@
 """The bundled model: whole, small, an ordinary member of the family, and it draws what it is asked for."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy
@@ -9,7 +10,9 @@ from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 from PIL import Image
 
 import safelight
+from safelight.data.captions import worded
 from safelight.opening import BUNDLED
+from safelight.text.prompt import encode_prompts
 
 LARGEST = 60_000_000  # bytes in the package
 
@@ -78,3 +81,20 @@ def test_named_backgrounds(pipe: safelight.Pipeline, colour: str, channel: int) 
 def test_seeds_give_different_pictures(pipe: safelight.Pipeline) -> None:
     first, second = pipe("a fox", seed=1, num_images=2, num_inference_steps=10).images
     assert numpy.abs(pixels(first) - pixels(second)).mean() > 1
+
+
+THINGS = ("a red apple", "a fox", "a rocket", "an owl", "a guitar", "a robot", "a castle", "a strawberry")
+
+
+@pytest.mark.parametrize(
+    "sentence", ["{caption} covered in frost", "a postcard with {caption} on it", "grandma's favourite {name}"]
+)
+def test_words_that_it_does_not_know_do_no_harm(pipe: safelight.Pipeline, sentence: str) -> None:
+    """Of each thing in a sentence that it was never taught, the UNet is told what it is told of the bare thing."""
+
+    def read(prompts: Sequence[str]) -> torch.Tensor:
+        return encode_prompts(prompts, pipe.tokenizer, pipe.text_encoder)[:, -64:].flatten(1)
+
+    bare, said = read(THINGS), read([worded(sentence, thing) for thing in THINGS])
+    assert torch.cdist(said, bare).argmin(1).tolist() == list(range(len(THINGS)))
+    assert (said - bare).square().mean() < 0.5 * bare.var(0).mean()

@@ -22,7 +22,8 @@ from safelight.evaluation.prompts import Prompt
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink")
 NUMBERS = {"two": 2, "three": 3}
 
-# What is said beside the thing is not to be seen in the picture, or need not be. None of it may be learnt from.
+# What is said beside the thing need not be seen in the picture. No model of ours learns from these sentences, though some
+# of their words it knows.
 SENTENCES = (
     "{caption} in the desert at noon",
     "{caption} on an old wooden bench",

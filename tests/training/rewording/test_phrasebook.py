@@ -8,7 +8,8 @@ from typing import Any
 
 from safelight.data.record import Record
 from safelight.data.styles import styles_of
-from safelight.training.rewording.phrasebook import Pair, Phrasebook, tags_of
+from safelight.training.diffusion.settings import DiffusionDataConfig
+from safelight.training.rewording.phrasebook import Pair, Phrasebook, other_names
 from safelight.training.rewording.settings import RewordingConfig
 from tests.data.shapes import records
 
@@ -16,24 +17,31 @@ STYLES = {"drawing": ("a drawing of {caption}",), "print": ("a print of {caption
 
 
 def things() -> list[Record]:
-    """A fox and a red box, drawn and printed, and a star that is printed alone."""
-    read = records()[0].read
-    return [
-        Record(f"{style}-{name}", (f"a {name}",), {"concept": name, "style": style, "tags": tags}, read)
+    """A fox and a red box, drawn and printed, and a star that is printed alone; what was derived from them last."""
+    found = [
+        thing(name, style, tags)
         for name, style, tags in (
-            ("fox", "drawing", ["vulpine", "red"]),
+            ("fox", "drawing", ["Vulpine", "red"]),
             ("fox", "print", ["vulpine"]),
             ("red box", "drawing", ["red", "cube"]),
             ("red box", "print", ["cube"]),
             ("star", "print", []),
         )
     ]
+    painted = replace(found[0], captions=("a spotted fox",), fields={**found[0].fields, "derived_from": "drawing-fox"})
+    return [*found, painted]
 
 
-def book(*, found: list[Record] | None = None, **settings: Any) -> Phrasebook:
+def thing(name: str, style: str = "drawing", tags: Any = ()) -> Record:
+    fields = {"concept": name, "style": style, "tags": tags}
+    return Record(f"{style}-{name}", (f"a {name}",), fields, records()[0].read)
+
+
+def book(*, found: list[Record] | None = None, data: dict[str, Any] | None = None, **settings: Any) -> Phrasebook:
     given = things() if found is None else found
     config = RewordingConfig(**{"own_share": 0.0, "again_share": 0.0, "name_share": 0.0, **settings})
-    return Phrasebook(config, given, styles_of(given, STYLES), ["white", "blue", "orange"], ["zog", "bla"])
+    seen = DiffusionDataConfig(**{"colours": ("white", "blue", "orange"), "caption_dropout": 0.0, **(data or {})})
+    return Phrasebook(config, given, styles_of(given, STYLES), seen, ["zog", "bla"])
 
 
 def pairs(phrasebook: Phrasebook, count: int = 600) -> set[tuple[str, str]]:
@@ -50,6 +58,7 @@ def test_words_that_add_nothing_are_said_of_things_and_of_what_is_composed() -> 
     assert {("my fox here", "a fox"), ("my red box here", "a red box"), ("my star here", "a star")} <= found
     assert any(meant == "a print of a fox" for _, meant in found)
     assert any("fox to the left of" in meant or "fox next to" in meant for _, meant in found)
+    assert not any(meant == "a spotted fox" for _, meant in found)
     assert all(said == f"my {meant.removeprefix('a ')} here" for said, meant in found if meant.startswith("a "))
 
 
@@ -92,17 +101,28 @@ def test_two_things_are_of_one_style() -> None:
 
 def test_where_no_two_things_are_of_one_style_only_the_others_are_said() -> None:
     phrasebook = {"{a} above {b}": ("{a} riding {b}",), "{caption}": ("one {name}",)}
-    assert pairs(book(found=things()[:1], phrasebook=phrasebook)) == {("one fox", "a fox")}
+    assert pairs(book(found=[thing("fox")], phrasebook=phrasebook)) == {("one fox", "a fox")}
+
+
+def test_where_no_thing_has_a_plural_or_may_be_painted_only_the_others_are_said() -> None:
+    phrasebook = {"two {more}": ("2 {more}",), "{painted}": ("{name} in {colour}",), "{caption}": ("one {name}",)}
+    found = [replace(thing("red grapes"), captions=("red grapes",))]
+    assert pairs(book(found=found, phrasebook=phrasebook)) == {("one red grapes", "red grapes")}
+    assert not book(found=found, phrasebook={"two {more}": ("2 {more}",)}).entries
 
 
 def test_words_that_mean_nothing() -> None:
-    found = {said for said, _ in said_of("a print of {caption}", "{name} {word} {word}", words=("snow",))}
-    rests = {said.removeprefix("fox ") for said in found if said.startswith("fox ")}
-    assert any(rest.startswith("snow ") for rest in rests)
-    assert any(rest.split()[0] != rest.split()[1] for rest in rests)
-    made_up = {word for rest in rests for word in rest.split()} - {"snow"}
-    assert {"zog", "bla", "zogbla"} <= made_up
-    assert all(set(word.replace("zog", "").replace("bla", "")) == set() and len(word) <= 9 for word in made_up)
+    """The fox and the box are none of them."""
+    words = ("snow", "fox", "a box")
+    found = {said for said, _ in said_of("a print of {caption}", "{name} {word} {word}", words=words)}
+    rests = [said.removeprefix("star ").split() for said in found if said.startswith("star ")]
+    assert all(len(rest) == 2 for rest in rests)
+    assert any(rest[0] != rest[1] for rest in rests)
+    said = {word for rest in rests for word in rest}
+    assert "snow" in said
+    made_up = said - {"snow"}
+    assert {"zogbla", "blabla", "blazogzog"} <= made_up
+    assert all(not word.replace("zog", "").replace("bla", "") and 6 <= len(word) <= 12 for word in made_up)
 
 
 def test_tags_stand_for_things() -> None:
@@ -110,6 +130,7 @@ def test_tags_stand_for_things() -> None:
     assert ("my vulpine", "a fox") in found
     assert ("my cube", "a red box") in found
     assert ("my fox", "a fox") in found
+    assert not any(said == "my red" for said, _ in found)
 
 
 def test_names_come_before_tags() -> None:
@@ -119,21 +140,30 @@ def test_names_come_before_tags() -> None:
         ("my reynard", "a fox"),
         ("my cube", "a fox"),
         ("my vulpine", "a fox"),
-        ("my red", "a red box"),
     }
     two = said_of("{a} above {b}", "{a} riding {b}", name_share=1.0, names=names)
-    assert ("a cube riding a red", "a fox above a red box") in two
+    assert ("a cube riding a red box", "a fox above a red box") in two
 
 
-def test_a_tag_stands_for_the_thing_that_has_it_in_its_name_or_most_often() -> None:
-    read = records()[0].read
-    shared = [
-        Record(str(n), (concept,), {"concept": concept, "tags": ["pet", "tomcat", "fox", "x-ray"]}, read)
-        for n, concept in enumerate(["cat", "cat", "tomcat face", "dog", "hen"])
-    ]
-    found = tags_of([*shared, Record("fox", ("fox",), {"concept": "fox", "tags": ["wild"]}, read)])
-    assert found == {"tomcat face": ["tomcat"], "fox": ["wild"]}  # "pet" is shared by four, "fox" is a name
-    assert tags_of(shared[:4])["cat"] == ["fox", "pet"]
+def test_a_tag_stands_for_the_thing_whose_last_word_it_is_or_that_has_it_most_often() -> None:
+    shared = ["pet", "tomcat", "fox", "x-ray", "ox", "on", "furry"]
+    found = [thing(name, tags=shared) for name in ("cat", "cat", "wild tomcat", "dog", "hen")]
+    known = dict.fromkeys(("cat", "wild tomcat", "dog", "hen", "fox"), found[0])
+    given = [*found, thing("fox", tags="wild, fiery ")]
+    names = other_names({}, given, known, {"furry"})
+    assert names == {"wild tomcat": ["a tomcat"], "fox": ["a fiery", "a wild"]}  # four share "pet", "fox" is a name
+    assert other_names({}, given[:4], known, set())["cat"] == ["a fox", "a furry", "a pet"]
+    assert other_names({}, [thing("cat", tags=tags) for tags in (7, None, [7])], known, set()) == {}
+
+
+def test_what_is_a_name_already_means_that() -> None:
+    found = [thing("moon"), thing("new moon"), thing("man")]
+    phrasebook = {"{caption}": ("a new {name}", "an old {name}")}
+    made = pairs(book(found=found, phrasebook=phrasebook, names={"man": ("an old moon",)}))
+    assert ("a new moon", "a new moon") in made
+    assert ("an old moon", "a man") in made
+    assert ("an old man", "a man") in made
+    assert not {("a new moon", "a moon"), ("an old moon", "a moon")} & made
 
 
 def test_a_second_sentence_around_the_first() -> None:
@@ -144,12 +174,29 @@ def test_a_second_sentence_around_the_first() -> None:
     assert not any(said == "look, a star" for said, _ in found)
 
 
+def test_around_others_stand_sentences_that_say_nothing_of_number_and_colour() -> None:
+    phrasebook = {
+        "{caption}": ("many {more}", "{caption} in {colour} light"),
+        "{caption} {background}": ("{name}, {colour}",),
+    }
+    found = pairs(book(phrasebook=phrasebook, again_share=1.0))
+    assert ("fox, blue", "a fox on a blue background") in found
+    assert ("many foxes", "a fox") in found
+    assert not any("many" in said and "blue" in said for said, _ in found)
+
+
 def test_its_own_words_are_captions_that_name_the_style_where_it_is_not_usual() -> None:
     found = pairs(book(phrasebook={"{caption}": ("{name}!",)}, own_share=1.0))
     assert all(said == meant for said, meant in found)
     own = {said for said, _ in found}
     assert {"a fox", "a print of a fox", "a fox on a blue background", "a star", "a print of a star"} <= own
+    assert "a spotted fox" in own
     assert any("fox" in said and "red box" in said for said in own)
+    worded = pairs(book(phrasebook={"{caption}": ("{name}!",)}, own_share=1.0, data={"wordings": ("draw {caption}",)}))
+    assert ("draw a fox",) * 2 in worded
+    assert not any("draw a print" in said for said, _ in worded)
+    silent = [book(own_share=1.0, data={"caption_dropout": 0.3}).pair(Random(n)).said for n in range(400)]
+    assert 0.2 < silent.count("") / 400 < 0.4
     shares = [book(phrasebook={"{caption}": ("{name}!",)}, own_share=0.3).pair(Random(n)) for n in range(400)]
     assert 0.2 < sum(not pair.said.endswith("!") for pair in shares) / 400 < 0.4
 

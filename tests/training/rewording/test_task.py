@@ -33,7 +33,7 @@ PHRASES = RewordingConfig(
     unseen=("{name} abroad",),
     words=("snow",),
 )
-DATA = DiffusionDataConfig(colours=("white", "blue"), prompts=("my red bar", "a green cross"))
+DATA = DiffusionDataConfig(colours=("white", "blue"), caption_dropout=0.05, prompts=("my red bar", "a green cross"))
 
 
 def reword_task(folder: Path | None = None, start: Start | None = None, **settings: Any) -> RewordTask:
@@ -112,8 +112,16 @@ def test_without_prompts_there_is_no_sheet() -> None:
 
 
 def test_a_phrasebook_without_sentences_is_refused() -> None:
-    with pytest.raises(BadInput, match=r"rewording\.phrasebook has no sentences"):
-        reword_task(phrasebook={"{caption}": ()})
+    for phrasebook in ({"{caption}": ()}, {"{painted}": ("{caption} in {colour}",)}):  # all shapes have a colour
+        with pytest.raises(BadInput, match=r"rewording\.phrasebook has no sentence that suits the things of this data"):
+            reword_task(phrasebook=phrasebook)
+
+
+def test_a_collection_of_one_caption_is_refused() -> None:
+    start = Start(parts=parts(), name="tiny", fingerprint="its")
+    same = [replace(record, captions=("a shape",), fields={}) for record in records()]
+    with pytest.raises(BadInput, match=r"All 1\d samples have one caption"):
+        RewordTask(start, PHRASES, DiffusionDataConfig(caption_dropout=0.0), same)
 
 
 def test_a_text_encoder_that_is_no_clip_is_refused() -> None:

@@ -8,18 +8,23 @@ from dataclasses import dataclass
 from random import Random
 
 from safelight.data.backdrop import with_background
-from safelight.data.captions import article, with_adjective, worded
+from safelight.data.captions import ARTICLE, article, with_adjective, worded
 from safelight.data.plurals import plural
 from safelight.data.record import Record
 from safelight.data.styles import Styles
-from safelight.data.variation_captions import names_a_colour, words
+from safelight.data.variation_captions import COLOURED, names_a_colour, words
+from safelight.training.diffusion.settings import DiffusionDataConfig
 from safelight.training.rewording.settings import RewordingConfig, names_in
 from safelight.training.sketch.imagined import Imagined
 
 SAME = "{caption}"  # the meaning of sentences that add nothing
+AROUND = {"caption", "name", "word"}  # what such a sentence may hold to be said of what is composed
 COMPOSED = 0.3  # of what is said by sentences that add nothing: a thing in some style or colour, or two
-MOST_PIECES = 3  # of a word that is made up
+IMAGINED = 0.5  # of what is said in the model's own words: captions of what nobody drew
+MOST_PIECES = 4  # of a word that is made up; the fewest are two
 LOOSEST = 3  # things that may share a tag which stands for one of them
+SHORTEST = 3  # letters of a tag
+WRITTEN = 4  # times that a name of the configuration is said while a tag is said once
 
 
 @dataclass(frozen=True)
@@ -33,10 +38,11 @@ class Pair:
 class Phrasebook:
     """Pairs without end.
 
-    records: the things; their first captions name them. styles: which of them a bare name means, and how the others are
-    called. colours: backgrounds; the first is the usual one. pieces: of words, for such as mean nothing.
-    Sentences about two things are left out where no two are of one style. Raises BadInput without inflect, where there
-    are two.
+    records: what the model learnt from; the first captions of those that were drawn name things. styles: which of them
+    a bare name means, and how the others are called. data: the backgrounds, of which the first is the usual one, the
+    model's own wordings, and how often nothing is said. pieces: of words, for such as mean nothing.
+    Sentences that suit no thing are left out, and those about two things where no two are of one style. Raises
+    BadInput without inflect, where plurals are needed.
     """
 
     def __init__(
@@ -44,64 +50,84 @@ class Phrasebook:
         config: RewordingConfig,
         records: Sequence[Record],
         styles: Styles,
-        colours: Sequence[str],
+        data: DiffusionDataConfig,
         pieces: Sequence[str],
     ) -> None:
         self.config = config
         self.records = records
         self.styles = styles
-        self.colours = colours
-        self.pieces = pieces
-        usual = [record for record in records if styles.is_usual(record)] or [*records]
-        self.things = {str(record.fields.get("concept", record.captions[0])): record for record in usual}
-        self.names = self._other_names()
-        self.renamed = [concept for concept, names in self.names.items() for _ in names]
+        self.data = data
+        drawn = [record for record in records if "derived_from" not in record.fields]
+        self.things: dict[str, Record] = {}
         of_style: dict[str, list[str]] = defaultdict(list)
-        for concept, record in self.things.items():
-            of_style[str(record.fields.get("style"))].append(concept)
-        self.alike = [concepts for concepts in of_style.values() if len(concepts) > 1]
-        self.imagined = Imagined(records, styles) if self.alike else None
-        entries = [Pair(said, meant) for meant, others in config.phrasebook.items() for said in others]
-        self.entries = [entry for entry in entries if self.alike or "a" not in names_in(entry.meant)]
-        self.around = [entry for entry in entries if entry.meant == SAME]
+        for record in filter(styles.is_usual, drawn):
+            if self.things.setdefault(bare(record), record) is record:
+                of_style[str(record.fields.get("style"))].append(bare(record))
+        self.alike = [names for names in of_style.values() if len(names) > 1]
+        self.imagined = Imagined(drawn, styles) if self.alike else None
+        said = {word for sentences in config.phrasebook.values() for sentence in sentences for word in words(sentence)}
+        self.names = other_names(config.names, drawn, self.things, said | COLOURED)
+        self.renamed = [name for name, others in self.names.items() for _ in others]
+        meant = {name: record.captions[0] for name, record in self.things.items()}
+        self.meanings = {other: meant[name] for name, others in self.names.items() for other in others}
+        self.meanings |= {caption: caption for caption in meant.values()}
+        self.known = {word for said in self.meanings for word in words(said)} | COLOURED
+        self.idle = [word for word in config.words if self.known.isdisjoint(words(word))]
+        self.pieces = pieces
+        entries = [Pair(sentence, meant) for meant, others in config.phrasebook.items() for sentence in others]
+        needed = {frozenset(needs_of(entry)) for entry in entries}
+        self.suited = {needs: [name for name in self.things if self._suits(name, needs)] for needs in needed}
+        self.entries = [
+            entry for entry in entries if (self.alike if of_two(entry) else self.suited[frozenset(needs_of(entry))])
+        ]
+        self.around = [entry for entry in self.entries if entry.meant == SAME and names_in(entry.said) <= AROUND]
 
     def pair(self, random: Random) -> Pair:
         """One of them: in the model's own words, or in others."""
-        if not self.entries or random.random() < self.config.own_share:
+        if random.random() < self.config.own_share:
             own = self.own_words(random)
             return Pair(own, own)
         return self.reworded(random)
 
     def own_words(self, random: Random) -> str:
-        """A caption as the model was taught it, or one of what nobody drew."""
-        if self.imagined and random.random() < 0.5:
+        """A caption as the model was taught it, one of what nobody drew, or none."""
+        if random.random() < self.data.caption_dropout:
+            return ""
+        if self.imagined and random.random() < IMAGINED:
             return self.imagined.caption(random)
-        said = random.choice(self.styles.captions(random.choice(self.records)))
-        return with_background(said, random.choice([self.colours[0], *self.colours]))
+        record = random.choice(self.records)
+        said = random.choice(self.styles.captions(record) or record.captions)
+        if self.data.wordings and self.styles.is_usual(record) and random.random() < self.data.wording_share:
+            said = worded(random.choice(self.data.wordings), record.captions[0])
+        return with_background(said, random.choice([self.data.colours[0], *self.data.colours]))
 
     def reworded(self, random: Random) -> Pair:
         """Something said by one of the phrasebook's sentences, or by two, one around the other."""
         entry = random.choice(self.entries)
-        pair = self._filled(entry, random)
+        pair = self._two(entry, random) if of_two(entry) else self._one(entry, random)
         if self.around and random.random() < self.config.again_share:
             pair = self._around(random.choice(self.around).said, pair, random)
-        return pair
+        return Pair(
+            pair.said, self.meanings.get(pair.said, pair.meant)
+        )  # "a new moon" is a thing, and no moon that is new
 
     def unseen(self, random: Random) -> Pair:
         """Something said by a sentence that is never learnt from."""
-        return self._around(random.choice(self.config.unseen), self._thing(random), random)
+        return self._around(random.choice(self.config.unseen), self._any(random), random)
 
     def _around(self, sentence: str, inner: Pair, random: Random) -> Pair:
-        return Pair(sentence.format_map(self._values(inner.said, self._colour(random), random)), inner.meant)
+        return Pair(sentence.format_map(self._values(inner.said, "", random)), inner.meant)
 
-    def _filled(self, entry: Pair, random: Random) -> Pair:
-        if {"a", "b"} <= names_in(entry.meant):
-            return self._two(entry, random)
-        needs = names_in(entry.said) | names_in(entry.meant)
-        inner = self._composed(random) if entry.meant == SAME and random.random() < COMPOSED else self._thing(random)
-        while not self._suits(inner, needs):
-            inner = self._thing(random)
-        colour = self._colour(random)
+    def _one(self, entry: Pair, random: Random) -> Pair:
+        needs = frozenset(needs_of(entry))
+        if needs:
+            inner = self._named(random.choice(self.suited[needs]), random, needs)
+        elif entry in self.around and random.random() < COMPOSED:
+            said = self.imagined.caption(random) if self.imagined else random.choice(self.records).captions[0]
+            inner = Pair(said, said)
+        else:
+            inner = self._any(random)
+        colour = random.choice(self.data.colours[1:] or self.data.colours)
         said, meant = (
             sentence.format_map(self._values(caption, colour, random))
             for sentence, caption in ((entry.said, inner.said), (entry.meant, inner.meant))
@@ -109,50 +135,35 @@ class Phrasebook:
         return Pair(said, meant)
 
     def _two(self, entry: Pair, random: Random) -> Pair:
-        alike = random.choices(self.alike, [len(concepts) for concepts in self.alike])[0]
-        a, b = (self._named(concept, random) for concept in random.sample(alike, 2))
+        alike = random.choices(self.alike, [len(names) for names in self.alike])[0]
+        a, b = (self._named(name, random) for name in random.sample(alike, 2))
         said, meant = (
             sentence.format_map(Blanks({"a": first, "b": second}, self._word(random)))
             for sentence, first, second in ((entry.said, a.said, b.said), (entry.meant, a.meant, b.meant))
         )
         return Pair(said, meant)
 
-    def _suits(self, inner: Pair, needs: set[str]) -> bool:
-        """Whether there is a plural of the thing, or it can be said to have a colour, where that is needed."""
-        if "more" in needs and not (plural(inner.said) and plural(inner.meant)):
-            return False
-        return "painted" not in needs or not names_a_colour(inner.meant)
+    def _suits(self, name: str, needs: frozenset[str]) -> bool:
+        return suits(self.things[name].captions[0], needs)
 
-    def _thing(self, random: Random) -> Pair:
+    def _any(self, random: Random) -> Pair:
         """Any thing, by its name or by another."""
         if self.renamed and random.random() < self.config.name_share:
             return self._renamed(random.choice(self.renamed), random)
-        name = self.things[random.choice([*self.things])].captions[0]
-        return Pair(name, name)
+        caption = self.things[random.choice([*self.things])].captions[0]
+        return Pair(caption, caption)
 
-    def _named(self, concept: str, random: Random) -> Pair:
-        """A certain one, in the same way."""
-        if concept in self.names and random.random() < self.config.name_share:
-            return self._renamed(concept, random)
-        name = self.things[concept].captions[0]
-        return Pair(name, name)
+    def _named(self, name: str, random: Random, needs: frozenset[str] = frozenset()) -> Pair:
+        """A certain one, in the same way, so that it is what a sentence needs."""
+        if name in self.names and random.random() < self.config.name_share:
+            pair = self._renamed(name, random)
+            if suits(pair.said, needs):
+                return pair
+        caption = self.things[name].captions[0]
+        return Pair(caption, caption)
 
-    def _renamed(self, concept: str, random: Random) -> Pair:
-        return Pair(random.choice(self.names[concept]), self.things[concept].captions[0])
-
-    def _other_names(self) -> dict[str, list[str]]:
-        """For each concept the configuration's names, and those tags that are none of these."""
-        given = {concept: list(names) for concept, names in self.config.names.items() if concept in self.things}
-        taken = {worded("{name}", name) for names in given.values() for name in names}
-        for concept, tags in tags_of(self.records).items():
-            if free := [f"{article(tag)} {tag}" for tag in tags if tag not in taken]:
-                given.setdefault(concept, []).extend(free)
-        return {concept: names for concept, names in given.items() if concept in self.things}
-
-    def _composed(self, random: Random) -> Pair:
-        """A thing in some style or colour, or two things, in the model's own words."""
-        said = self.imagined.caption(random) if self.imagined else random.choice(self.records).captions[0]
-        return Pair(said, said)
+    def _renamed(self, name: str, random: Random) -> Pair:
+        return Pair(random.choice(self.names[name]), self.things[name].captions[0])
 
     def _values(self, caption: str, colour: str, random: Random) -> Blanks:
         values = {
@@ -164,17 +175,15 @@ class Phrasebook:
         }
         return Blanks(values, self._word(random), caption)
 
-    def _colour(self, random: Random) -> str:
-        """One of the colours that have to be said."""
-        return random.choice(self.colours[1:] or self.colours)
-
     def _word(self, random: Random) -> Iterator[str]:
         """Words that mean nothing, without end."""
         while True:
-            if self.config.words and random.random() < 0.5:
-                yield random.choice(self.config.words)
+            if self.idle and random.random() < 0.5:
+                yield random.choice(self.idle)
             else:
-                yield "".join(random.choice(self.pieces) for _ in range(random.randint(1, MOST_PIECES)))
+                made = "".join(random.choice(self.pieces) for _ in range(random.randint(2, MOST_PIECES)))
+                if made not in self.known:
+                    yield made
 
 
 class Blanks(dict[str, str]):
@@ -188,25 +197,58 @@ class Blanks(dict[str, str]):
     def __missing__(self, name: str) -> str:
         if name == "word":
             return next(self.word)
-        if name == "more" and (more := plural(self.caption)):
-            return more
-        raise KeyError(name)
+        more = plural(self.caption) if name == "more" else None
+        if more is None:
+            raise KeyError(name)
+        return more
 
 
-def tags_of(records: Sequence[Record]) -> dict[str, list[str]]:
-    """For each concept the tags, of the fields of that name, that stand for it and are no concept's name.
+def of_two(entry: Pair) -> bool:
+    """Whether it speaks of {a} and {b}."""
+    return "a" in names_in(entry.meant)
 
-    A tag that several share stands for the one that it is given most often, and of these for the shortest name; unless
-    the tag is part of that name, at most three may share it.
+
+def needs_of(entry: Pair) -> set[str]:
+    """What a thing must have for it: a plural, or no colour of its own."""
+    return (names_in(entry.said) | names_in(entry.meant)) & {"more", "painted"}
+
+
+def suits(caption: str, needs: frozenset[str]) -> bool:
+    """Whether there is a plural of a thing, or it can be said to have a colour, where that is needed."""
+    return not ("more" in needs and plural(caption) is None) and not ("painted" in needs and names_a_colour(caption))
+
+
+def bare(record: Record) -> str:
+    """The name of a record's thing: its first caption without an article, in small letters."""
+    return ARTICLE.sub("", record.captions[0]).lower()
+
+
+def other_names(
+    names: Mapping[str, Sequence[str]], records: Sequence[Record], things: Mapping[str, Record], said: set[str]
+) -> dict[str, list[str]]:
+    """For each thing the names that are given, and those of its tags that are none of these, no thing's name, nor said.
+
+    A tag, of the field of that name, stands for the thing of which it is the last word, or else, if at most three share
+    it, for the one that is given it most often, and of these for the shortest name. `things`: by their bare names.
     """
+    found = {name: [*others] * WRITTEN for name, others in names.items() if name in things}
+    taken = {ARTICLE.sub("", other) for others in names.values() for other in others} | said
+    taken |= {str(record.fields.get("concept")).lower() for record in records} | {bare(record) for record in records}
     given: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for record in records:
-        for tag in record.fields.get("tags", ()):
-            given[str(tag).lower()][str(record.fields.get("concept"))] += 1
-    concepts = {concept for shared in given.values() for concept in shared}
-    chosen: dict[str, list[str]] = defaultdict(list)
+        if bare(record) in things:
+            for tag in tags(record):
+                given[tag][bare(record)] += 1
     for tag, shared in sorted(given.items()):
-        concept = max(shared, key=lambda one: (tag in words(one), shared[one], -len(one), one))
-        if tag not in concepts and tag.isalpha() and (tag in words(concept) or len(shared) <= LOOSEST):
-            chosen[concept].append(tag)
-    return dict(chosen)
+        name = max(shared, key=lambda one: (one.endswith(f" {tag}"), shared[one], -len(one), one))
+        stands = name.endswith(f" {tag}") or len(shared) <= LOOSEST
+        if stands and tag not in taken and tag.isalpha() and len(tag) >= SHORTEST:
+            found.setdefault(name, []).append(f"{article(tag)} {tag}")
+    return found
+
+
+def tags(record: Record) -> list[str]:
+    """The tags of a record, in small letters: a list of text, or one text with commas."""
+    given = record.fields.get("tags")
+    parts = given.split(",") if isinstance(given, str) else given if isinstance(given, list) else []
+    return [part.strip().lower() for part in parts if isinstance(part, str)]

@@ -10,6 +10,7 @@ from safelight.errors import BadInput
 from safelight.training.bounds import check_bounds
 
 ALONE = {"caption", "name", "more", "painted"}  # what a sentence can speak of, beside {a} with {b}
+COLOURS = {"colour", "background", "painted"}
 KNOWN = (*sorted(ALONE), "a", "b", "colour", "background", "word")
 
 
@@ -23,7 +24,7 @@ class RewordingConfig:
     """
 
     phrasebook: dict[str, tuple[str, ...]] = field(default_factory=dict)  # sentences that the model knows, and others
-    names: dict[str, tuple[str, ...]] = field(default_factory=dict)  # concepts, and captions that name them too
+    names: dict[str, tuple[str, ...]] = field(default_factory=dict)  # names of things, and captions for them beside
     unseen: tuple[str, ...] = ()  # sentences for {caption}, never learnt from, that mean no more: a figure is of these
     words: tuple[str, ...] = ()  # that take the place of {word}, in turn with some made up of pieces of words
     own_share: float = 0.3  # of the samples, that are said in the model's own words, so that it keeps them
@@ -34,8 +35,17 @@ class RewordingConfig:
         check_bounds("rewording", self, 0, 1, "own_share", "again_share", "name_share")
         for meant, others in self.phrasebook.items():
             check_sentence(meant, "rewording.phrasebook")
+            if "word" in names_in(meant):
+                raise BadInput(
+                    f"rewording.phrasebook has {meant!r} before the =; what is meant must not hold {{word}}."
+                )
             for said in others:
                 check_sentence(said, "rewording.phrasebook")
+                if names_in(meant) & COLOURS and not names_in(said) & COLOURS:
+                    raise BadInput(
+                        f"rewording.phrasebook says {said!r} for {meant!r}; it must hold one of "
+                        f"{_braced(sorted(COLOURS))}, too."
+                    )
                 if ("a" in names_in(meant)) != ("a" in names_in(said)):
                     raise BadInput(
                         f"rewording.phrasebook says {said!r} for {meant!r}; either both speak of {{a}} and {{b}}, or "
@@ -43,6 +53,8 @@ class RewordingConfig:
                     )
         for said in self.unseen:
             check_sentence(said, "rewording.unseen")
+            if said in self.phrasebook.get("{caption}", ()):
+                raise BadInput(f"rewording.unseen has {said!r}, which stands in rewording.phrasebook, too.")
             if not names_in(said) <= {"caption", "name"}:
                 raise BadInput(f"rewording.unseen has {said!r}; each must hold {{caption}} or {{name}}, nothing else.")
 

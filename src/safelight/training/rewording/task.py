@@ -1,7 +1,7 @@
 """The reword stage: a text encoder learns to read what people say as it reads its own captions.
 
-A text encoder that was taught a few wordings is at a loss with all others: of "a red fox in the snow" it knows every
-word or none, and what its states then tell the UNet is noise. But what would have been the right answer is known
+A text encoder that was taught a few wordings is at a loss with all others: "snow" stands in none of its captions, and
+what its states tell the UNet of "a red fox in the snow" is noise. But what would have been the right answer is known
 without a picture, for the same model gives it when asked in its own words: "a red fox". So the text encoder is its own
 teacher, as it was; it reads what is meant, and the one that learns reads what is said and has to come to the same
 states, all of them (near to the distillation of Hinton et al. 2015; what a UNet reads stays what it has learnt to
@@ -57,8 +57,6 @@ class RewordTask:
         tokenizer, encoder = start.parts.reader
         if not isinstance(encoder, TextEncoder):
             raise BadInput(f"The model {start.name!r} has no text encoder of CLIP, which learns other words.")
-        if not any(rewording.phrasebook.values()):
-            raise BadInput("rewording.phrasebook has no sentences; give some, or --recipe bundled, which has.")
         records = with_caption(records, data.caption)
         check_captions(records)
         training, _ = split_up(records)
@@ -71,10 +69,17 @@ class RewordTask:
         pieces = [piece.removesuffix("</w>") for piece in tokenizer.vocabulary]
         pieces = [piece for piece in pieces if len(piece) > 1 and piece.isascii() and piece.isalpha()]
         styles = styles_of(training, data.styles)
-        self.phrasebook = Phrasebook(rewording, training, styles, data.colours, pieces)
+        self.phrasebook = Phrasebook(rewording, training, styles, data, pieces)
+        if not self.phrasebook.entries:
+            raise BadInput(
+                "rewording.phrasebook has no sentence that suits the things of this data; give some, or --recipe "
+                "bundled, which has."
+            )
         self.size = len(training)
         self.sets = self._measured()
         self.spread = self._spread()
+        if self.spread == 0:
+            raise BadInput(f"All {len(training)} samples have one caption; there are no other words for it to learn.")
 
     @property
     def network(self) -> nn.Module:
@@ -97,7 +102,7 @@ class RewordTask:
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
-        """The error for its own words, for the phrasebook, and for sentences that it is not taught; 1 is of no use."""
+        """The error for its own words, for the phrasebook's, and for sentences that it is not taught."""
         return {
             name: float(
                 torch.cat(
@@ -123,7 +128,7 @@ class RewordTask:
         save_folder(folder / "model", self.start.parts)
 
     def _errors(self, said: list[str], meant: list[str]) -> Tensor:
-        """The mean square error (b,) of the states (b, length, width) that UNets read."""
+        """The mean square error (b,) of the states (b, length, width) that UNets read, where their variance is 1."""
         device = next(self.encoder.parameters()).device
         with torch.no_grad():
             wanted = self.teacher(self.tokenizer(meant).ids.to(device)).float()
