@@ -22,8 +22,8 @@ from safelight.evaluation.prompts import Prompt
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink")
 NUMBERS = {"two": 2, "three": 3}
 
-# What is said beside the thing need not be seen in the picture. No model of ours learns from these sentences, though some
-# of their words it knows.
+# What is said beside the thing need not be seen in the picture. No model of ours learns from these sentences, though it
+# knows some of their words.
 SENTENCES = (
     "{caption} in the desert at noon",
     "{caption} on an old wooden bench",
