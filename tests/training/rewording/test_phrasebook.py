@@ -174,6 +174,15 @@ def test_a_second_sentence_around_the_first() -> None:
     assert not any(said == "look, a star" for said, _ in found)
 
 
+def test_two_things_may_each_be_said_to_be_like_something() -> None:
+    phrasebook = {"{a} above {b}": ("{a} riding {b}",), "{caption}": ("a proud {name}", "{name} at home")}
+    made = pairs(book(phrasebook=phrasebook, again_share=0.9), count=3000)
+    found = {said for said, meant in made if meant == "a fox above a red box"}
+    assert {"a proud fox riding a proud red box", "a blue fox riding a proud red box"} <= found
+    assert not any("at home riding" in said or "blue red" in said for said in found)
+    assert not any("proud" in said for said, _ in pairs(book(phrasebook=phrasebook)) if "riding" in said)
+
+
 def test_around_others_stand_sentences_that_say_nothing_of_number_and_colour() -> None:
     phrasebook = {
         "{caption}": ("many {more}", "{caption} in {colour} light"),

@@ -60,6 +60,11 @@ def test_shares(name: str) -> None:
         RewordingConfig(**{name: 1.5})
 
 
+def test_states_are_counted() -> None:
+    with pytest.raises(BadInput, match=r"rewording\.first_states is -1; it must be at least 0"):
+        RewordingConfig(first_states=-1)
+
+
 def test_what_is_evaluated_is_never_learnt() -> None:
     recipe = read_recipe("bundled")
     learnt = [said for others in recipe.reword.rewording.phrasebook.values() for said in others]

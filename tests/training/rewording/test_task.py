@@ -14,7 +14,7 @@ import torch
 import safelight
 from safelight.configs import BertConfig
 from safelight.errors import BadInput
-from safelight.text import BertEncoder
+from safelight.text import BertEncoder, TextEncoder
 from safelight.training.diffusion.settings import DiffusionDataConfig
 from safelight.training.engine.lock import Claim
 from safelight.training.engine.noise import SampleNoise
@@ -36,9 +36,20 @@ PHRASES = RewordingConfig(
 DATA = DiffusionDataConfig(colours=("white", "blue"), caption_dropout=0.05, prompts=("my red bar", "a green cross"))
 
 
-def reword_task(folder: Path | None = None, start: Start | None = None, **settings: Any) -> RewordTask:
+def reword_task(
+    folder: Path | None = None, start: Start | None = None, teacher: Start | None = None, **settings: Any
+) -> RewordTask:
     given = start or Start(parts=parts(), name="tiny", fingerprint="its")
-    return RewordTask(given, replace(PHRASES, **settings), DATA, records())
+    return RewordTask(given, replace(PHRASES, **settings), DATA, records(), teacher)
+
+
+def another(change: float = 0.1) -> Start:
+    """A model with another text encoder."""
+    found = parts()
+    with torch.no_grad():
+        for parameter in found.reader[1].parameters():
+            parameter += change
+    return Start(parts=found, name="another", fingerprint="other")
 
 
 def test_it_learns_to_read_what_is_said_as_what_is_meant() -> None:
@@ -84,6 +95,40 @@ def test_the_teacher_does_not_learn() -> None:
         for parameter in task.encoder.parameters():
             parameter += 1
     assert all(torch.equal(value, before[name]) for name, value in task.teacher.state_dict().items())
+
+
+def test_another_model_can_be_the_teacher() -> None:
+    task = reword_task(teacher=another())
+    assert task.evaluate()["loss_own"] > 0.1
+    assert task.fingerprint != reword_task().fingerprint
+    task.encoder.load_state_dict(another().parts.reader[1].state_dict())
+    assert task.evaluate()["loss_own"] == 0
+
+
+def test_a_teacher_that_reads_otherwise_is_refused() -> None:
+    tokens, states = another(), another()
+    other = copy.copy(tokens.parts.reader[0])
+    other.vocabulary = {**other.vocabulary, "more": 1}
+    tokens.parts.tokenizer = other
+    encoder = states.parts.reader[1]
+    assert isinstance(encoder, TextEncoder)
+    states.parts.text_encoder = TextEncoder(replace(encoder.config, width=2 * encoder.config.width))
+    for teacher in (tokens, states):
+        with pytest.raises(BadInput, match=r"rewording\.teacher is 'another', which does not read as 'tiny' does"):
+            reword_task(teacher=teacher)
+
+
+def test_three_steps_of_four_look_at_the_first_states_alone() -> None:
+    task = reword_task(teacher=another(), first_states=3)
+    batch = task_batch(task)
+    losses = [task.loss(batch, SampleNoise(0, range(4), step=step))["loss"].item() for step in range(5)]
+    assert losses[1] == losses[2] == losses[3] != losses[0] == losses[4]
+    all_states = reword_task(teacher=another())
+    assert all_states.loss(batch, SampleNoise(0, range(4), step=1))["loss"].item() == losses[0]
+    ids = [task.tokenizer(batch[name]).ids[:, :3] for name in ("said", "meant")]
+    with torch.no_grad():
+        error = (task.encoder(ids[0]) - task.teacher(ids[1])).square().mean() / task.spread
+    assert losses[1] == pytest.approx(float(error), rel=1e-4)
 
 
 def task_batch(task: RewordTask) -> dict[str, list[str]]:
@@ -135,9 +180,13 @@ def test_a_run_leaves_the_model_with_another_text_encoder(tmp_path: Path) -> Non
     save_folder(tmp_path / "model", parts())
     data, out = write_folder(tmp_path / "data"), tmp_path / "run"
     inputs = Inputs(out=out, claim=Claim(out), data=data, model=str(tmp_path / "model"))
-    recipe = RewordRecipe(rewording=PHRASES, data=DATA, loop=loop_config(steps=3))
+    save_folder(tmp_path / "teacher", another().parts)
+    phrases = replace(PHRASES, teacher=str(tmp_path / "teacher"))
+    recipe = RewordRecipe(rewording=phrases, data=DATA, loop=loop_config(steps=3))
     for _ in run_stage("reword", inputs, recipe):
         pass
+    with pytest.raises(BadInput, match="data"):
+        run_stage("reword", inputs, replace(recipe, rewording=PHRASES))
     before, after = (safelight.load(folder).parts() for folder in (tmp_path / "model", left_by("reword", out)))
     for name, learnt in (("unet", False), ("autoencoder", False), ("text_encoder", True)):
         old, new = (list(getattr(whole, name).parameters()) for whole in (before, after))

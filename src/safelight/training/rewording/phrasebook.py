@@ -20,11 +20,12 @@ from safelight.training.sketch.imagined import Imagined
 SAME = "{caption}"  # the meaning of sentences that add nothing
 AROUND = {"caption", "name", "word"}  # what such a sentence may hold to be said of what is composed
 COMPOSED = 0.3  # of what is said by sentences that add nothing: a thing in some style or colour, or two
+COLOURFUL = 0.3  # of things beside another that are said to be like something, that are said to have a colour
 IMAGINED = 0.5  # of what is said in the model's own words: captions of what nobody drew
 MOST_PIECES = 4  # of a word that is made up; the fewest are two
 LOOSEST = 3  # things that may share a tag which stands for one of them
 SHORTEST = 3  # letters of a tag
-WRITTEN = 4  # times that a name of the configuration is said while a tag is said once
+WRITTEN = 8  # times that a name of the configuration is said while a tag is said once
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ class Phrasebook:
             entry for entry in entries if (self.alike if of_two(entry) else self.suited[frozenset(needs_of(entry))])
         ]
         self.around = [entry for entry in self.entries if entry.meant == SAME and names_in(entry.said) <= AROUND]
+        self.before = [entry for entry in self.around if entry.said.endswith("{name}")]  # "a happy {name}"
 
     def pair(self, random: Random) -> Pair:
         """One of them: in the model's own words, or in others."""
@@ -136,12 +138,21 @@ class Phrasebook:
 
     def _two(self, entry: Pair, random: Random) -> Pair:
         alike = random.choices(self.alike, [len(names) for names in self.alike])[0]
-        a, b = (self._named(name, random) for name in random.sample(alike, 2))
+        a, b = (self._described(self._named(name, random), random) for name in random.sample(alike, 2))
         said, meant = (
             sentence.format_map(Blanks({"a": first, "b": second}, self._word(random)))
             for sentence, first, second in ((entry.said, a.said, b.said), (entry.meant, a.meant, b.meant))
         )
         return Pair(said, meant)
+
+    def _described(self, pair: Pair, random: Random) -> Pair:
+        """One of two things, which may be said to be like something; no picture of two shows that."""
+        if not self.before or random.random() >= self.config.again_share:
+            return pair
+        colours = self.data.colours[1:]
+        if colours and random.random() < COLOURFUL and suits(pair.said, frozenset({"painted"})):
+            return Pair(with_adjective(pair.said, random.choice(colours)), pair.meant)
+        return self._around(random.choice(self.before).said, pair, random)
 
     def _suits(self, name: str, needs: frozenset[str]) -> bool:
         return suits(self.things[name].captions[0], needs)

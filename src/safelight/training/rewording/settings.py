@@ -30,9 +30,12 @@ class RewordingConfig:
     own_share: float = 0.3  # of the samples, that are said in the model's own words, so that it keeps them
     again_share: float = 0.35  # of the others, around which a second sentence for {caption} is said
     name_share: float = 0.25  # of the things said in other words, that go by another name, or by a tag
+    teacher: str = ""  # a model that reads its own words rightly; "" for the one that learns, as it was
+    first_states: int = 0  # of a sentence: three steps of four look at no more, which is quicker; 0 for all
 
     def __post_init__(self) -> None:
         check_bounds("rewording", self, 0, 1, "own_share", "again_share", "name_share")
+        check_bounds("rewording", self, 0, float("inf"), "first_states")
         for meant, others in self.phrasebook.items():
             check_sentence(meant, "rewording.phrasebook")
             if "word" in names_in(meant):

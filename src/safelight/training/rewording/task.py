@@ -5,7 +5,8 @@ what its states tell the UNet of "a red fox in the snow" is noise. But what woul
 without a picture, for the same model gives it when asked in its own words: "a red fox". So the text encoder is its own
 teacher, as it was; it reads what is meant, and the one that learns reads what is said and has to come to the same
 states, all of them (near to the distillation of Hinton et al. 2015; what a UNet reads stays what it has learnt to
-read, so that it need not learn again). No picture is looked at and no UNet runs.
+read, so that it need not learn again). No picture is looked at and no UNet runs. A text encoder that has been through
+this already learns on from the teacher that it had, which its model is given as.
 """
 
 from __future__ import annotations
@@ -41,17 +42,23 @@ if TYPE_CHECKING:
 
 MEASURED = 256  # pairs of each figure
 AT_ONCE = 32
+WHOLE = 4  # of so many steps one looks at all states, where the others look at the first
 
 
 class RewordTask:
-    """The text encoder of a whole model, and what it was before; see `training.engine.task.Task`.
+    """The text encoder of a whole model, and its teacher; see `training.engine.task.Task`.
 
-    Raises BadInput for a model that draws from something else than text, or whose text is not read by one CLIP, and for
-    a phrasebook without sentences.
+    Raises BadInput for a model that draws from something else than text, or whose text is not read by one CLIP, for a
+    teacher that does not read as it does, and for a phrasebook without sentences.
     """
 
     def __init__(
-        self, start: Start, rewording: RewordingConfig, data: DiffusionDataConfig, records: list[Record]
+        self,
+        start: Start,
+        rewording: RewordingConfig,
+        data: DiffusionDataConfig,
+        records: list[Record],
+        teacher: Start | None = None,
     ) -> None:
         check_draws_from_text(start, "rewording")
         tokenizer, encoder = start.parts.reader
@@ -64,8 +71,10 @@ class RewordTask:
         self.data = data
         self.tokenizer = tokenizer
         self.encoder = encoder.requires_grad_(True)
-        self.teacher = copy.deepcopy(encoder).requires_grad_(False).eval()
-        self.fingerprint = f"{fingerprint(training)} {start.fingerprint}"
+        self.teacher = copy.deepcopy(encoder if teacher is None else encoder_like(start, teacher))
+        self.teacher.requires_grad_(False).eval()
+        self.first_states = rewording.first_states or encoder.config.length
+        self.fingerprint = f"{fingerprint(training)} {(teacher or start).fingerprint}"
         pieces = [piece.removesuffix("</w>") for piece in tokenizer.vocabulary]
         pieces = [piece for piece in pieces if len(piece) > 1 and piece.isascii() and piece.isalpha()]
         styles = styles_of(training, data.styles)
@@ -88,7 +97,7 @@ class RewordTask:
 
     @property
     def frozen(self) -> list[nn.Module]:
-        """The text encoder as it was."""
+        """Its teacher: the text encoder as it was, or that of another model."""
         return [self.teacher]
 
     def sample(self, index: int, random: Random) -> dict[str, Any]:
@@ -98,7 +107,8 @@ class RewordTask:
 
     def loss(self, batch: dict[str, Any], noise: SampleNoise) -> dict[str, Tensor]:
         """The square error of the states, of their spread; nothing is drawn at random."""
-        return {"loss": self._errors(batch["said"], batch["meant"]).mean()}
+        states = None if noise.step % WHOLE == 0 else self.first_states
+        return {"loss": self._errors(batch["said"], batch["meant"], states).mean()}
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
@@ -127,12 +137,15 @@ class RewordTask:
         """Write the whole model."""
         save_folder(folder / "model", self.start.parts)
 
-    def _errors(self, said: list[str], meant: list[str]) -> Tensor:
-        """The mean square error (b,) of the states (b, length, width) that UNets read, where their variance is 1."""
+    def _errors(self, said: list[str], meant: list[str], states: int | None = None) -> Tensor:
+        """The mean square error (b,) of the states (b, length, width) that UNets read, where their variance is 1.
+
+        states: of the first so many alone, which do not depend on the others.
+        """
         device = next(self.encoder.parameters()).device
         with torch.no_grad():
-            wanted = self.teacher(self.tokenizer(meant).ids.to(device)).float()
-        found = self.encoder(self.tokenizer(said).ids.to(device)).float()
+            wanted = self.teacher(self.tokenizer(meant).ids[:, :states].to(device)).float()
+        found = self.encoder(self.tokenizer(said).ids[:, :states].to(device)).float()
         return (found - wanted).square().mean((1, 2)) / self.spread
 
     def _measured(self) -> dict[str, list[Pair]]:
@@ -156,11 +169,25 @@ class RewordTask:
         return float(states.var(0).mean())
 
 
+def encoder_like(start: Start, teacher: Start) -> TextEncoder:
+    """The text encoder of a teacher; raises BadInput where it does not take the same tokens to states as wide."""
+    (tokenizer, encoder), (other_tokenizer, other) = start.parts.reader, teacher.parts.reader
+    same_tokens = tokenizer.vocabulary == other_tokenizer.vocabulary
+    same_states = (other.config.width, other.config.length) == (encoder.config.width, encoder.config.length)
+    if not (isinstance(other, TextEncoder) and same_tokens and same_states):
+        raise BadInput(
+            f"rewording.teacher is {teacher.name!r}, which does not read as {start.name!r} does; it must have the same "
+            "tokenizer, and a text encoder of the same width and length."
+        )
+    return other
+
+
 def reword_task(inputs: Inputs, recipe: RewordRecipe, records: list[Record]) -> RewordTask:
     """The task over a whole model."""
     assert inputs.model is not None
     start = open_start(inputs.model, recipe.loop.device)
-    task = RewordTask(start, recipe.rewording, recipe.data, records)
+    teacher = open_start(recipe.rewording.teacher, recipe.loop.device) if recipe.rewording.teacher else None
+    task = RewordTask(start, recipe.rewording, recipe.data, records, teacher)
     inputs.begin()
     check_same_start(inputs.out, start)
     return task
