@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from safelight.errors import BadInput
-from safelight.training.engine.muon import COEFFICIENTS, Muon, matrices_of, orthogonal
+from safelight.training.engine.muon import COEFFICIENTS, Muon, dtype_on, matrices_of, orthogonal
 from tests.training.tiny_tasks import PlainTask, loop_config, run, stored
 from tests.weights.references import relative_error
 
@@ -68,6 +68,26 @@ def test_gathered_turns_are_the_plain_ones(shape: tuple[int, int, int]) -> None:
     assert relative_error(orthogonal(matrices), plain) < 1e-4
 
 
+@pytest.mark.parametrize(("dtype", "error"), [(torch.bfloat16, 0.25), (torch.float16, 0.05)])
+def test_turns_in_sixteen_bits_come_near_them(dtype: torch.dtype, error: float) -> None:
+    torch.manual_seed(0)
+    u, sizes, v = torch.linalg.svd(torch.randn(3, 64, 300), full_matrices=False)
+    matrices = u @ torch.diag_embed(torch.logspace(0, -4, sizes.shape[1]).expand_as(sizes)) @ v
+    turned = orthogonal(matrices, dtype)
+    assert turned.dtype == torch.float32
+    assert torch.linalg.svdvals(turned).max() < 1.4
+    assert relative_error(turned, orthogonal(matrices)) < error
+
+
+def test_on_a_gpu_they_turn_in_half_and_on_a_processor_as_it_is_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert dtype_on(torch.device("cuda")) == torch.float16
+    for name in ("bfloat16", "float32"):
+        dtype_on.cache_clear()
+        monkeypatch.setattr("safelight.training.engine.muon.fastest_dtype", lambda device, name=name: name)
+        assert dtype_on(torch.device("cpu")) == getattr(torch, name)
+    dtype_on.cache_clear()
+
+
 def test_which_weights_are_matrices() -> None:
     network = Mixed()
     chosen = {id(weight) for weight in matrices_of(network)}
@@ -101,8 +121,8 @@ def test_matrices_move_as_with_pytorch_and_the_rest_as_with_adamw() -> None:
             optimiser.step()
     for name, weight in ours.named_parameters():
         moved, peer = weight - before[name], theirs.get_parameter(name) - before[name]
-        if name in ("high.weight", "wide.weight"):  # PyTorch iterates in bfloat16
-            assert (moved - peer).norm() < 0.02 * peer.norm()
+        if name in ("high.weight", "wide.weight"):  # PyTorch iterates in bfloat16, and so do we where that is fast
+            assert (moved - peer).norm() < 0.1 * peer.norm()
         elif name != "conv.weight":
             torch.testing.assert_close(moved, peer, rtol=1e-5, atol=1e-7)
     conv = ours.conv.weight - before["conv.weight"]

@@ -118,6 +118,13 @@ def test_a_teacher_that_reads_otherwise_is_refused() -> None:
             reword_task(teacher=teacher)
 
 
+def test_other_names_have_a_figure_of_their_own() -> None:
+    task = reword_task(names={"red bar": ("a stripe",)})
+    assert {(pair.said, pair.meant) for pair in task.sets["loss_names"]} == {("a stripe", "a red bar")}
+    assert task.evaluate()["loss_names"] > 0.1
+    assert "loss_names" not in reword_task().sets
+
+
 def test_three_steps_of_four_look_at_the_first_states_alone() -> None:
     task = reword_task(teacher=another(), first_states=3)
     batch = task_batch(task)

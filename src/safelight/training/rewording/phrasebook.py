@@ -117,6 +117,10 @@ class Phrasebook:
         """Something said by a sentence that is never learnt from."""
         return self._around(random.choice(self.config.unseen), self._any(random), random)
 
+    def other_name(self, random: Random) -> Pair:
+        """Another name of a thing, alone."""
+        return self._renamed(random.choice(self.renamed), random)
+
     def _around(self, sentence: str, inner: Pair, random: Random) -> Pair:
         return Pair(sentence.format_map(self._values(inner.said, "", random)), inner.meant)
 
@@ -160,7 +164,7 @@ class Phrasebook:
     def _any(self, random: Random) -> Pair:
         """Any thing, by its name or by another."""
         if self.renamed and random.random() < self.config.name_share:
-            return self._renamed(random.choice(self.renamed), random)
+            return self.other_name(random)
         caption = self.things[random.choice([*self.things])].captions[0]
         return Pair(caption, caption)
 

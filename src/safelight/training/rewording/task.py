@@ -112,7 +112,7 @@ class RewordTask:
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
-        """The error for its own words, for the phrasebook's, and for sentences that it is not taught."""
+        """The error for its own words, the phrasebook's, other names alone, and sentences that it is not taught."""
         return {
             name: float(
                 torch.cat(
@@ -157,6 +157,8 @@ class RewordTask:
         }
         if self.phrasebook.config.unseen:
             sets["loss_unseen"] = [self.phrasebook.unseen(random) for _ in range(MEASURED)]
+        if self.phrasebook.renamed:
+            sets["loss_names"] = [self.phrasebook.other_name(random) for _ in range(MEASURED)]
         return sets
 
     @torch.no_grad()
