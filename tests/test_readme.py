@@ -30,7 +30,7 @@ def test_commands_parse(command: str) -> None:
 
 
 def test_named_recipes_exist() -> None:
-    names = set(re.findall(r"--recipe (\w+)", README))
+    names = set(re.findall(r"--recipe (\w+) ", README))
     assert names
     for name in names:
         read_recipe(name)
