@@ -122,7 +122,8 @@ def test_matrices_move_as_with_pytorch_and_the_rest_as_with_adamw() -> None:
     for name, weight in ours.named_parameters():
         moved, peer = weight - before[name], theirs.get_parameter(name) - before[name]
         if name in ("high.weight", "wide.weight"):  # PyTorch iterates in bfloat16, and so do we where that is fast
-            assert (moved - peer).norm() < 0.1 * peer.norm()
+            allowed = 0.02 if dtype_on(weight.device) == torch.float32 else 0.1
+            assert (moved - peer).norm() < allowed * peer.norm()
         elif name != "conv.weight":
             torch.testing.assert_close(moved, peer, rtol=1e-5, atol=1e-7)
     conv = ours.conv.weight - before["conv.weight"]

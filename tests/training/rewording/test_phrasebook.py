@@ -112,17 +112,29 @@ def test_where_no_thing_has_a_plural_or_may_be_painted_only_the_others_are_said(
 
 
 def test_words_that_mean_nothing() -> None:
-    """The fox and the box are none of them."""
-    words = ("snow", "fox", "a box")
+    """The fox and the star are none of them; a box may be, where red boxes alone are known."""
+    words = ("snow", "fox", "a star", "box")
     found = {said for said, _ in said_of("a print of {caption}", "{name} {word} {word}", words=words)}
     rests = [said.removeprefix("star ").split() for said in found if said.startswith("star ")]
     assert all(len(rest) == 2 for rest in rests)
     assert any(rest[0] != rest[1] for rest in rests)
     said = {word for rest in rests for word in rest}
     assert "snow" in said
-    made_up = said - {"snow"}
+    assert "box" in said
+    made_up = said - {"snow", "box"}
     assert {"zogbla", "blabla", "blazogzog"} <= made_up
     assert all(not word.replace("zog", "").replace("bla", "") and 6 <= len(word) <= 12 for word in made_up)
+
+
+def test_where_no_word_means_nothing_sentences_with_one_are_not_said() -> None:
+    phrasebook = {"{caption}": ("{word} {name}", "my {name}")}
+    given = [record for record in things() if "derived_from" not in record.fields]
+    config = RewordingConfig(phrasebook=phrasebook, own_share=0.0)
+    bare = Phrasebook(config, given, styles_of(given, STYLES), DiffusionDataConfig(colours=("white",)), [])
+    assert all("my" in said for said, _ in pairs(bare))
+    worded = replace(config, words=("snow",))
+    said = pairs(Phrasebook(worded, given, styles_of(given, STYLES), DiffusionDataConfig(colours=("white",)), []))
+    assert ("snow fox", "a fox") in said
 
 
 def test_tags_stand_for_things() -> None:
@@ -134,7 +146,7 @@ def test_tags_stand_for_things() -> None:
 
 
 def test_names_come_before_tags() -> None:
-    names = {"fox": ("reynard", "a cube"), "unicorn": ("a horned horse",)}
+    names = {"fox": ("reynard", "a cube"), "unicorn": ("a horned horse",), "star": ()}
     found = said_of("a print of {caption}", "my {name}", name_share=1.0, names=names)
     assert {(said, meant.removeprefix("a print of ")) for said, meant in found} == {
         ("my reynard", "a fox"),
@@ -181,6 +193,27 @@ def test_two_things_may_each_be_said_to_be_like_something() -> None:
     assert {"a proud fox riding a proud red box", "a blue fox riding a proud red box"} <= found
     assert not any("at home riding" in said or "blue red" in said for said in found)
     assert not any("proud" in said for said, _ in pairs(book(phrasebook=phrasebook)) if "riding" in said)
+
+
+def test_of_two_things_neither_is_made_what_a_picture_shows() -> None:
+    """Scenes show how big a thing is; "a blue moon" is a name here, and the box is red already."""
+    phrasebook = {"{a} above {b}": ("{a} riding {b}",), "{caption}": ("a tiny {name}", "an old {name}")}
+    names = {"star": ("an old fox",), "red box": ("a crate",)}
+    found = [thing("fox"), thing("red box"), thing("star")]
+    made = pairs(book(found=found, phrasebook=phrasebook, names=names, again_share=0.9, name_share=0.5), count=3000)
+    two = [(said, meant) for said, meant in made if " riding " in said]
+    assert not any("riding a tiny" in said for said, _ in two)
+    assert not any("blue crate" in said or "orange crate" in said for said, _ in two)
+    old = {meant.split(" above ")[1] for said, meant in two if said.endswith("riding an old fox")}
+    assert old == {"a star"}
+
+
+def test_a_name_that_a_sentence_says_where_something_is_stands_for_none_of_two() -> None:
+    phrasebook = {"{a} above {b}": ("{a} on {b}",), "{caption}": ("{caption} on a table",)}
+    found = [thing("fox"), thing("desk")]
+    made = pairs(book(found=found, phrasebook=phrasebook, names={"desk": ("a table", "a bench")}, name_share=0.5))
+    assert {meant for said, meant in made if said == "a fox on a table"} == {"a fox"}
+    assert ("a fox on a bench", "a fox above a desk") in made
 
 
 def test_around_others_stand_sentences_that_say_nothing_of_number_and_colour() -> None:

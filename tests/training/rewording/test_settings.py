@@ -60,9 +60,10 @@ def test_shares(name: str) -> None:
         RewordingConfig(**{name: 1.5})
 
 
-def test_states_are_counted() -> None:
-    with pytest.raises(BadInput, match=r"rewording\.first_states is -1; it must be at least 0"):
-        RewordingConfig(first_states=-1)
+@pytest.mark.parametrize("states", [-1, 1])
+def test_states_are_counted(states: int) -> None:
+    with pytest.raises(BadInput, match=rf"rewording\.first_states is {states}; it must be 0 for all, or at least 2"):
+        RewordingConfig(first_states=states)
 
 
 def test_what_is_evaluated_is_never_learnt() -> None:
@@ -88,5 +89,5 @@ def test_no_sentence_of_our_recipe_means_two_things() -> None:
     recipe = read_recipe("bundled").reword
     said = Counter(said for others in recipe.rewording.phrasebook.values() for said in others)
     assert not [sentence for sentence, times in said.items() if times > 1]
-    own = {wording for wordings in recipe.data.styles.values() for wording in wordings}
+    own = {wording for wordings in recipe.data.styles.values() for wording in wordings} | {*recipe.data.wordings}
     assert own.isdisjoint(recipe.rewording.phrasebook["{caption}"])

@@ -11,6 +11,7 @@ from safelight.data.backdrop import with_background
 from safelight.data.captions import ARTICLE, article, with_adjective, worded
 from safelight.data.plurals import plural
 from safelight.data.record import Record
+from safelight.data.scenes import SIZES
 from safelight.data.styles import Styles
 from safelight.data.variation_captions import COLOURED, names_a_colour, words
 from safelight.training.diffusion.settings import DiffusionDataConfig
@@ -22,6 +23,7 @@ AROUND = {"caption", "name", "word"}  # what such a sentence may hold to be said
 COMPOSED = 0.3  # of what is said by sentences that add nothing: a thing in some style or colour, or two
 COLOURFUL = 0.3  # of things beside another that are said to be like something, that are said to have a colour
 IMAGINED = 0.5  # of what is said in the model's own words: captions of what nobody drew
+SIZED = {size for said in SIZES.values() for size in said}
 MOST_PIECES = 4  # of a word that is made up; the fewest are two
 LOOSEST = 3  # things that may share a tag which stands for one of them
 SHORTEST = 3  # letters of a tag
@@ -66,23 +68,31 @@ class Phrasebook:
                 of_style[str(record.fields.get("style"))].append(bare(record))
         self.alike = [names for names in of_style.values() if len(names) > 1]
         self.imagined = Imagined(drawn, styles) if self.alike else None
-        said = {word for sentences in config.phrasebook.values() for sentence in sentences for word in words(sentence)}
+        said = {word for others in config.phrasebook.values() for sentence in others for word in words(sentence)}
         self.names = other_names(config.names, drawn, self.things, said | COLOURED)
         self.renamed = [name for name, others in self.names.items() for _ in others]
         meant = {name: record.captions[0] for name, record in self.things.items()}
         self.meanings = {other: meant[name] for name, others in self.names.items() for other in others}
         self.meanings |= {caption: caption for caption in meant.values()}
-        self.known = {word for said in self.meanings for word in words(said)} | COLOURED
+        self.known = {ARTICLE.sub("", said) for said in self.meanings} | COLOURED
         self.idle = [word for word in config.words if self.known.isdisjoint(words(word))]
         self.pieces = pieces
         entries = [Pair(sentence, meant) for meant, others in config.phrasebook.items() for sentence in others]
+        sentences = [*(entry.said for entry in entries), *config.unseen]
         needed = {frozenset(needs_of(entry)) for entry in entries}
         self.suited = {needs: [name for name in self.things if self._suits(name, needs)] for needs in needed}
         self.entries = [
-            entry for entry in entries if (self.alike if of_two(entry) else self.suited[frozenset(needs_of(entry))])
+            entry
+            for entry in entries
+            if (self.alike if of_two(entry) else self.suited[frozenset(needs_of(entry))])
+            and ("word" not in names_in(entry.said) or self.idle or pieces)
         ]
         self.around = [entry for entry in self.entries if entry.meant == SAME and names_in(entry.said) <= AROUND]
-        self.before = [entry for entry in self.around if entry.said.endswith("{name}")]  # "a happy {name}"
+        self.before = [  # "a happy {name}"; scenes show how big a thing is
+            entry for entry in self.around if entry.said.endswith("{name}") and SIZED.isdisjoint(words(entry.said))
+        ]
+        around = "  ".join(sentences) + " "
+        self.spoken = {name for name in self.meanings if f" {name} " in around}
 
     def pair(self, random: Random) -> Pair:
         """One of them: in the model's own words, or in others."""
@@ -109,9 +119,7 @@ class Phrasebook:
         pair = self._two(entry, random) if of_two(entry) else self._one(entry, random)
         if self.around and random.random() < self.config.again_share:
             pair = self._around(random.choice(self.around).said, pair, random)
-        return Pair(
-            pair.said, self.meanings.get(pair.said, pair.meant)
-        )  # "a new moon" is a thing, and no moon that is new
+        return pair
 
     def unseen(self, random: Random) -> Pair:
         """Something said by a sentence that is never learnt from."""
@@ -121,8 +129,12 @@ class Phrasebook:
         """Another name of a thing, alone."""
         return self._renamed(random.choice(self.renamed), random)
 
+    def _pair(self, said: str, meant: str) -> Pair:
+        """What is a thing's name means that: "a new moon" is no moon that is new."""
+        return Pair(said, self.meanings.get(said, meant))
+
     def _around(self, sentence: str, inner: Pair, random: Random) -> Pair:
-        return Pair(sentence.format_map(self._values(inner.said, "", random)), inner.meant)
+        return self._pair(sentence.format_map(self._values(inner.said, "", random)), inner.meant)
 
     def _one(self, entry: Pair, random: Random) -> Pair:
         needs = frozenset(needs_of(entry))
@@ -138,24 +150,30 @@ class Phrasebook:
             sentence.format_map(self._values(caption, colour, random))
             for sentence, caption in ((entry.said, inner.said), (entry.meant, inner.meant))
         )
-        return Pair(said, meant)
+        return self._pair(said, meant)
 
     def _two(self, entry: Pair, random: Random) -> Pair:
         alike = random.choices(self.alike, [len(names) for names in self.alike])[0]
-        a, b = (self._described(self._named(name, random), random) for name in random.sample(alike, 2))
+        a, b = (self._described(self._one_of_two(name, random), random) for name in random.sample(alike, 2))
         said, meant = (
             sentence.format_map(Blanks({"a": first, "b": second}, self._word(random)))
             for sentence, first, second in ((entry.said, a.said, b.said), (entry.meant, a.meant, b.meant))
         )
         return Pair(said, meant)
 
+    def _one_of_two(self, name: str, random: Random) -> Pair:
+        """A certain thing, by no name that a sentence about one thing holds: "in a garden" says where that is."""
+        pair = self._named(name, random)
+        caption = self.things[name].captions[0]
+        return Pair(caption, caption) if pair.said in self.spoken else pair
+
     def _described(self, pair: Pair, random: Random) -> Pair:
-        """One of two things, which may be said to be like something; no picture of two shows that."""
+        """One of two things, which may be said to be like something that no picture of two shows."""
         if not self.before or random.random() >= self.config.again_share:
             return pair
         colours = self.data.colours[1:]
-        if colours and random.random() < COLOURFUL and suits(pair.said, frozenset({"painted"})):
-            return Pair(with_adjective(pair.said, random.choice(colours)), pair.meant)
+        if colours and random.random() < COLOURFUL and not names_a_colour(f"{pair.said} {pair.meant}"):
+            return self._pair(with_adjective(pair.said, random.choice(colours)), pair.meant)
         return self._around(random.choice(self.before).said, pair, random)
 
     def _suits(self, name: str, needs: frozenset[str]) -> bool:
@@ -193,7 +211,7 @@ class Phrasebook:
     def _word(self, random: Random) -> Iterator[str]:
         """Words that mean nothing, without end."""
         while True:
-            if self.idle and random.random() < 0.5:
+            if self.idle and (not self.pieces or random.random() < 0.5):
                 yield random.choice(self.idle)
             else:
                 made = "".join(random.choice(self.pieces) for _ in range(random.randint(2, MOST_PIECES)))
@@ -246,7 +264,7 @@ def other_names(
     A tag, of the field of that name, stands for the thing of which it is the last word, or else, if at most three share
     it, for the one that is given it most often, and of these for the shortest name. `things`: by their bare names.
     """
-    found = {name: [*others] * WRITTEN for name, others in names.items() if name in things}
+    found = {name: [*others] * WRITTEN for name, others in names.items() if name in things and others}
     taken = {ARTICLE.sub("", other) for others in names.values() for other in others} | said
     taken |= {str(record.fields.get("concept")).lower() for record in records} | {bare(record) for record in records}
     given: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))

@@ -35,7 +35,11 @@ class RewordingConfig:
 
     def __post_init__(self) -> None:
         check_bounds("rewording", self, 0, 1, "own_share", "again_share", "name_share")
-        check_bounds("rewording", self, 0, float("inf"), "first_states")
+        if self.first_states < 0 or self.first_states == 1:
+            raise BadInput(
+                f"rewording.first_states is {self.first_states}; it must be 0 for all, or at least 2: the first of all "
+                "sentences is the same."
+            )
         for meant, others in self.phrasebook.items():
             check_sentence(meant, "rewording.phrasebook")
             if "word" in names_in(meant):

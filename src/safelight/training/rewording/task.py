@@ -5,8 +5,8 @@ what its states tell the UNet of "a red fox in the snow" is noise. But what woul
 without a picture, for the same model gives it when asked in its own words: "a red fox". So the text encoder is its own
 teacher, as it was; it reads what is meant, and the one that learns reads what is said and has to come to the same
 states, all of them (near to the distillation of Hinton et al. 2015; what a UNet reads stays what it has learnt to
-read, so that it need not learn again). No picture is looked at and no UNet runs. A text encoder that has been through
-this already learns on from the teacher that it had, which its model is given as.
+read, so that it need not learn again). No picture is looked at and no UNet runs. One that has been through this learns
+on from the model that it began as: `rewording.teacher`.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class RewordTask:
         self.data = data
         self.tokenizer = tokenizer
         self.encoder = encoder.requires_grad_(True)
-        self.teacher = copy.deepcopy(encoder if teacher is None else encoder_like(start, teacher))
+        self.teacher = copy.deepcopy(encoder) if teacher is None else encoder_like(start, teacher)
         self.teacher.requires_grad_(False).eval()
         self.first_states = rewording.first_states or encoder.config.length
         self.fingerprint = f"{fingerprint(training)} {(teacher or start).fingerprint}"
@@ -174,7 +174,7 @@ class RewordTask:
 def encoder_like(start: Start, teacher: Start) -> TextEncoder:
     """The text encoder of a teacher; raises BadInput where it does not take the same tokens to states as wide."""
     (tokenizer, encoder), (other_tokenizer, other) = start.parts.reader, teacher.parts.reader
-    same_tokens = tokenizer.vocabulary == other_tokenizer.vocabulary
+    same_tokens = tokenizer.vocabulary == other_tokenizer.vocabulary and tokenizer.pad == other_tokenizer.pad
     same_states = (other.config.width, other.config.length) == (encoder.config.width, encoder.config.length)
     if not (isinstance(other, TextEncoder) and same_tokens and same_states):
         raise BadInput(
