@@ -60,39 +60,51 @@ class Phrasebook:
         self.records = records
         self.styles = styles
         self.data = data
+        self.pieces = pieces
         drawn = [record for record in records if "derived_from" not in record.fields]
+        self._find_things(drawn)
+        self._find_names(drawn)
+        self._find_sentences()
+
+    def _find_things(self, drawn: Sequence[Record]) -> None:
+        """Each thing by its bare name, and which of them are drawn in one style."""
         self.things: dict[str, Record] = {}
         of_style: dict[str, list[str]] = defaultdict(list)
-        for record in filter(styles.is_usual, drawn):
+        for record in filter(self.styles.is_usual, drawn):
             if self.things.setdefault(bare(record), record) is record:
                 of_style[str(record.fields.get("style"))].append(bare(record))
         self.alike = [names for names in of_style.values() if len(names) > 1]
-        self.imagined = Imagined(drawn, styles) if self.alike else None
-        said = {word for others in config.phrasebook.values() for sentence in others for word in words(sentence)}
-        self.names = other_names(config.names, drawn, self.things, said | COLOURED)
+        self.imagined = Imagined(drawn, self.styles) if self.alike else None
+
+    def _find_names(self, drawn: Sequence[Record]) -> None:
+        """How else things are called, and which words call none."""
+        phrases = [sentence for others in self.config.phrasebook.values() for sentence in others]
+        said = {word for sentence in phrases for word in words(sentence)}
+        self.names = other_names(self.config.names, drawn, self.things, said | COLOURED)
         self.renamed = [name for name, others in self.names.items() for _ in others]
         meant = {name: record.captions[0] for name, record in self.things.items()}
         self.meanings = {other: meant[name] for name, others in self.names.items() for other in others}
         self.meanings |= {caption: caption for caption in meant.values()}
         self.known = {ARTICLE.sub("", said) for said in self.meanings} | COLOURED
-        self.idle = [word for word in config.words if self.known.isdisjoint(words(word))]
-        self.pieces = pieces
-        entries = [Pair(sentence, meant) for meant, others in config.phrasebook.items() for sentence in others]
-        sentences = [*(entry.said for entry in entries), *config.unseen]
+        self.idle = [word for word in self.config.words if self.known.isdisjoint(words(word))]
+        around = "  ".join([*phrases, *self.config.unseen, ""])
+        self.spoken = {name for name in self.meanings if f" {name} " in around}  # "in a garden"
+
+    def _find_sentences(self) -> None:
+        """Which sentences suit something, and which of them others may be said in."""
+        entries = [Pair(sentence, meant) for meant, others in self.config.phrasebook.items() for sentence in others]
         needed = {frozenset(needs_of(entry)) for entry in entries}
         self.suited = {needs: [name for name in self.things if self._suits(name, needs)] for needs in needed}
         self.entries = [
             entry
             for entry in entries
             if (self.alike if of_two(entry) else self.suited[frozenset(needs_of(entry))])
-            and ("word" not in names_in(entry.said) or self.idle or pieces)
+            and ("word" not in names_in(entry.said) or self.idle or self.pieces)
         ]
         self.around = [entry for entry in self.entries if entry.meant == SAME and names_in(entry.said) <= AROUND]
         self.before = [  # "a happy {name}"; scenes show how big a thing is
             entry for entry in self.around if entry.said.endswith("{name}") and SIZED.isdisjoint(words(entry.said))
         ]
-        around = "  ".join(sentences) + " "
-        self.spoken = {name for name in self.meanings if f" {name} " in around}
 
     def pair(self, random: Random) -> Pair:
         """One of them: in the model's own words, or in others."""
