@@ -214,6 +214,14 @@ def test_a_name_that_a_sentence_says_where_something_is_stands_for_none_of_two()
     made = pairs(book(found=found, phrasebook=phrasebook, names={"desk": ("a table", "a bench")}, name_share=0.5))
     assert {meant for said, meant in made if said == "a fox on a table"} == {"a fox"}
     assert ("a fox on a bench", "a fox above a desk") in made
+    phrasebook["{caption}"] = ("{caption} on a {word}",)
+    made = pairs(
+        book(found=found, phrasebook=phrasebook, names={"desk": ("a bench",)}, words=("bench", "desk"), name_share=0.5)
+    )
+    assert {meant for said, meant in made if said == "a fox on a bench"} == {"a fox"}
+    assert ("a bench on a fox", "a desk above a fox") not in made
+    assert ("a fox on a desk", "a fox above a desk") in made
+    assert {meant for said, meant in made if said.startswith("a bench on a ")} == {"a desk"}
 
 
 def test_around_others_stand_sentences_that_say_nothing_of_number_and_colour() -> None:

@@ -86,9 +86,12 @@ class Phrasebook:
         self.meanings = {other: meant[name] for name, others in self.names.items() for other in others}
         self.meanings |= {caption: caption for caption in meant.values()}
         self.known = {ARTICLE.sub("", said) for said in self.meanings} | COLOURED
-        self.idle = [word for word in self.config.words if self.known.isdisjoint(words(word))]
+        called = self.things.keys() | COLOURED
+        self.idle = [word for word in self.config.words if called.isdisjoint(words(word))]
         around = "  ".join([*phrases, *self.config.unseen, ""])
-        self.spoken = {name for name in self.meanings if f" {name} " in around}  # "in a garden"
+        self.spoken = {  # "in a garden"
+            name for name in self.meanings if f" {name} " in around or ARTICLE.sub("", name) in self.idle
+        }
 
     def _find_sentences(self) -> None:
         """Which sentences suit something, and which of them others may be said in."""
@@ -174,7 +177,7 @@ class Phrasebook:
         return Pair(said, meant)
 
     def _one_of_two(self, name: str, random: Random) -> Pair:
-        """A certain thing, by no name that a sentence about one thing holds: "in a garden" says where that is."""
+        """A certain thing, by no name that beside another means nothing: "in a garden" says where that is."""
         pair = self._named(name, random)
         caption = self.things[name].captions[0]
         return Pair(caption, caption) if pair.said in self.spoken else pair

@@ -26,7 +26,7 @@ class RewordingConfig:
     phrasebook: dict[str, tuple[str, ...]] = field(default_factory=dict)  # sentences that the model knows, and others
     names: dict[str, tuple[str, ...]] = field(default_factory=dict)  # names of things, and captions for them beside
     unseen: tuple[str, ...] = ()  # sentences for {caption}, never learnt from, that mean no more: a figure is of these
-    words: tuple[str, ...] = ()  # that take the place of {word}, in turn with some made up of pieces of words
+    words: tuple[str, ...] = ()  # that take the place of {word}, in turn with some made up; also names of places
     own_share: float = 0.3  # of the samples, that are said in the model's own words, so that it keeps them
     again_share: float = 0.35  # of the others, around which a second sentence for {caption} is said
     name_share: float = 0.25  # of the things said in other words, that go by another name, or by a tag
