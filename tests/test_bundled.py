@@ -10,11 +10,13 @@ from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 from PIL import Image
 
 import safelight
-from safelight.data.captions import worded
+from safelight.data.captions import ARTICLE, worded
 from safelight.evaluation.composed_prompts import SENTENCES
 from safelight.opening import BUNDLED
 from safelight.text.prompt import encode_prompts
+from safelight.training.recipe_file import read_recipe
 
+ROOT = Path(__file__).parent.parent
 LARGEST = 60_000_000  # bytes in the package
 
 
@@ -33,7 +35,7 @@ def test_it_is_small() -> None:
 
 def test_it_has_a_card_with_the_attribution() -> None:
     card = (BUNDLED / "README.md").read_text("utf-8")
-    notice = (Path(__file__).parent.parent / "NOTICE").read_text("utf-8")
+    notice = (ROOT / "NOTICE").read_text("utf-8")
     for line in (
         "Noto Emoji",
         "Fluent UI Emoji",
@@ -84,16 +86,30 @@ def test_seeds_give_different_pictures(pipe: safelight.Pipeline) -> None:
     assert numpy.abs(pixels(first) - pixels(second)).mean() > 1
 
 
+THINGS = ("a red apple", "a fox", "a rocket", "an owl", "a guitar", "a robot", "a castle", "a strawberry")
+
+
+def read(pipe: safelight.Pipeline, prompts: Sequence[str]) -> torch.Tensor:
+    """What the UNet is told of each prompt behind its first words, as one vector."""
+    return encode_prompts(prompts, pipe.tokenizer, pipe.text_encoder)[:, -64:].flatten(1)
+
+
 def test_words_that_it_does_not_know_do_no_harm(pipe: safelight.Pipeline) -> None:
     """Of things in sentences that it was never taught, the UNet is mostly told what it is told of the bare things."""
-    things = ("a red apple", "a fox", "a rocket", "an owl", "a guitar", "a robot", "a castle", "a strawberry")
-
-    def read(prompts: Sequence[str]) -> torch.Tensor:
-        return encode_prompts(prompts, pipe.tokenizer, pipe.text_encoder)[:, -64:].flatten(1)
-
-    bare = read(things)
-    said = torch.stack([read([worded(sentence, thing) for thing in things]) for sentence in SENTENCES])
+    other_names = read_recipe("bundled").reword.rewording.names.values()
+    vocabulary = (ROOT / "docs" / "bundled-vocabulary.txt").read_text("utf-8").splitlines()
+    known = {ARTICLE.sub("", name) for name in [*vocabulary, *(name for names in other_names for name in names)]}
+    unknown = [sentence for sentence in SENTENCES if not any(f" {name} " in f"{sentence} " for name in known)]
+    assert len(unknown) > 10
+    bare = read(pipe, THINGS)
+    said = torch.stack([read(pipe, [worded(sentence, thing) for thing in THINGS]) for sentence in unknown])
     nearest = torch.cdist(said, bare).argmin(2)
-    assert (nearest == torch.arange(len(things))).float().mean() > 0.88
+    assert (nearest == torch.arange(len(THINGS))).float().mean() > 0.9
     errors = (said - bare).square().mean((1, 2)) / bare.var(0).mean()
-    assert errors.median() < 0.5
+    assert errors.median() < 0.25
+
+
+def test_other_names_are_read_as_what_they_name(pipe: safelight.Pipeline) -> None:
+    names = ("an apple", "a vixen", "a rocket ship", "a barn owl", "a ukulele", "an android", "a palace", "a raspberry")
+    nearest = torch.cdist(read(pipe, names), read(pipe, THINGS)).argmin(1)
+    assert (nearest == torch.arange(len(THINGS))).float().mean() > 0.8
