@@ -6,6 +6,8 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
+import pytest
+
 from safelight.data.record import Record
 from safelight.data.styles import styles_of
 from safelight.training.diffusion.settings import DiffusionDataConfig
@@ -97,6 +99,15 @@ def test_two_things_are_of_one_style() -> None:
         ("a fox riding a red box", "a fox above a red box"),
         ("a red box riding a fox", "a red box above a fox"),
     }
+
+
+def test_the_share_that_is_said_of_two_things() -> None:
+    """However many sentences there are for either."""
+    phrasebook = {"{a} above {b}": ("{a} riding {b}", "{a} on {b}", "{a} atop {b}"), "{caption}": ("one {name}",)}
+    for share in (0.0, 0.25, 1.0):
+        made = book(phrasebook=phrasebook, two_share=share)
+        two = sum("one" not in made.pair(Random(seed)).said for seed in range(800))
+        assert two / 800 == pytest.approx(share, abs=0.05)
 
 
 def test_where_no_two_things_are_of_one_style_only_the_others_are_said() -> None:

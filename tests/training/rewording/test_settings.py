@@ -54,7 +54,7 @@ def test_what_is_meant_holds_no_word_without_a_meaning() -> None:
         RewordingConfig(phrasebook={"{caption} {word}": ("{caption}",)})
 
 
-@pytest.mark.parametrize("name", ["own_share", "again_share", "name_share"])
+@pytest.mark.parametrize("name", ["own_share", "two_share", "again_share", "name_share"])
 def test_shares(name: str) -> None:
     with pytest.raises(BadInput, match=rf"rewording\.{name} is 1.5"):
         RewordingConfig(**{name: 1.5})

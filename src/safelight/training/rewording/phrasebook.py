@@ -104,6 +104,8 @@ class Phrasebook:
             if (self.alike if of_two(entry) else self.suited[frozenset(needs_of(entry))])
             and ("word" not in names_in(entry.said) or self.idle or self.pieces)
         ]
+        self.about_two = [entry for entry in self.entries if of_two(entry)]
+        self.about_one = [entry for entry in self.entries if not of_two(entry)]
         self.around = [entry for entry in self.entries if entry.meant == SAME and names_in(entry.said) <= AROUND]
         self.before = [  # "a happy {name}"; scenes show how big a thing is
             entry for entry in self.around if entry.said.endswith("{name}") and SIZED.isdisjoint(words(entry.said))
@@ -130,8 +132,9 @@ class Phrasebook:
 
     def reworded(self, random: Random) -> Pair:
         """Something said by one of the phrasebook's sentences, or by two, one around the other."""
-        entry = random.choice(self.entries)
-        pair = self._two(entry, random) if of_two(entry) else self._one(entry, random)
+        two = not self.about_one or (self.about_two and random.random() < self.config.two_share)
+        entry = random.choice(self.about_two if two else self.about_one)
+        pair = self._two(entry, random) if two else self._one(entry, random)
         if self.around and random.random() < self.config.again_share:
             pair = self._around(random.choice(self.around).said, pair, random)
         return pair

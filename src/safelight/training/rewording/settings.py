@@ -28,13 +28,14 @@ class RewordingConfig:
     unseen: tuple[str, ...] = ()  # sentences for {caption}, never learnt from, that mean no more: a figure is of these
     words: tuple[str, ...] = ()  # that take the place of {word}, in turn with some made up; also names of places
     own_share: float = 0.3  # of the samples, that are said in the model's own words, so that it keeps them
+    two_share: float = 0.2  # of the others, that are said of two things
     again_share: float = 0.35  # of the others, around which a second sentence for {caption} is said
     name_share: float = 0.25  # of the things said in other words, that go by another name, or by a tag
     teacher: str = ""  # a model that reads its own words rightly; "" for the one that learns, as it was
     first_states: int = 0  # of a sentence: three steps of four look at no more, which is quicker; 0 for all
 
     def __post_init__(self) -> None:
-        check_bounds("rewording", self, 0, 1, "own_share", "again_share", "name_share")
+        check_bounds("rewording", self, 0, 1, "own_share", "two_share", "again_share", "name_share")
         if self.first_states < 0 or self.first_states == 1:
             raise BadInput(
                 f"rewording.first_states is {self.first_states}; it must be 0 for all, or at least 2: the first of all "
