@@ -108,3 +108,18 @@ def test_two_pictures_of_one_name_both_count(tmp_path: Path) -> None:
         ("fox", ("a fox",)),
         ("fox.png", ("a fox",)),
     ]
+
+
+def test_companions_by_name_and_by_list_go_together_and_are_no_samples(tmp_path: Path) -> None:
+    (tmp_path / "maps").mkdir()
+    for name, content in {"fox.png": RED, "fox.mask.png": BLUE, "maps/fox.png": BLUE, "maps/owl.png": RED}.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "metadata.csv").write_text("file_name,text,control\nfox.png,a fox,maps/fox.png\n")
+    found = {record.key: sorted(record.others) for record in read_folder(tmp_path)}
+    assert found == {"fox": ["control", "mask"], "maps/owl": []}
+    (tmp_path / "metadata.csv").write_text("file_name,text,before\nfox.png,a fox,maps/fox.png\nmaps/fox.png,an owl,\n")
+    assert {record.key: record.captions for record in read_folder(tmp_path)} == {
+        "fox": ("a fox",),
+        "maps/fox": ("an owl",),
+        "maps/owl": (),
+    }

@@ -59,3 +59,16 @@ def test_usual_pictures_are_shown_more_often() -> None:
 def test_a_sentence_names_the_style_unless_it_is_usual_for_all(things: tuple[Record, Record], expected: str) -> None:
     styles = styles_of([FOX, LINE_FOX, LINE_OWL], WORDINGS)
     assert styles.sentence("two foxes", things, Random(0)) == expected
+
+
+def test_what_names_no_concept_is_left_as_it_is() -> None:
+    nameless = Record("one", ("a blue thing", "blue"), {"style": "line"}, lambda: b"")
+    another = Record("two", ("a red thing",), {"style": "render"}, lambda: b"")
+    styles = styles_of([another, nameless], WORDINGS)
+    assert styles.usual == {}
+    assert styles.captions(nameless) == ("a blue thing", "blue", "a line drawing of a blue thing")
+
+
+def test_a_style_without_wordings_and_phrase_keeps_its_captions() -> None:
+    bare = Record("bare", ("a fox",), {"style": "plain", "concept": "fox"}, lambda: b"")
+    assert styles_of([FOX, bare], {**WORDINGS, "plain": ()}).captions(bare) == ("a fox",)

@@ -92,3 +92,9 @@ def test_nothing_to_put_together() -> None:
     with pytest.raises(BadInput, match="2 samples show 1 of the cut-out things that this asks for, and it needs 2"):
         relation_prompts([FOX, SKY], 4, 0)
     assert len(number_prompts([FOX, SKY], 4, 0)) == 4
+
+
+def test_a_photo_of_the_same_name_hides_no_cut_out_thing() -> None:
+    photo = record("photo", plain("blue"), "a fox", concept="fox")
+    for found in ([photo, FOX, APPLE], [FOX, APPLE, photo]):
+        assert {prompt.concept for prompt in colour_prompts(found, 14, 0)} == {"fox", "apple"}

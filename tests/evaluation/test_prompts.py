@@ -43,7 +43,7 @@ def test_half_of_the_backgrounds_are_white() -> None:
 
 
 def test_concepts_meet_every_background() -> None:
-    found = concept_prompts(records(), 40, 0, BACKDROP)
+    found = concept_prompts(records(), 40, 0)
     assert {(prompt.concept, prompt.background) for prompt in found} == {
         (concept, colour) for concept in ("circle", "square", "bar", "cross") for colour in COLOURS
     }
@@ -58,7 +58,7 @@ def test_concepts_meet_every_background() -> None:
     ("concept", "text"), [("owl", "an owl"), ("Eiffel tower", "an Eiffel tower"), ("fox", "a fox")]
 )
 def test_articles(concept: str, text: str) -> None:
-    assert concept_prompts([record("x", plain("red"), concept=concept)], 1, 0, BACKDROP)[0].text == text
+    assert concept_prompts([record("x", plain("red"), concept=concept)], 1, 0)[0].text == text
 
 
 def test_nothing_to_ask_for() -> None:
@@ -66,7 +66,7 @@ def test_nothing_to_ask_for() -> None:
     with pytest.raises(BadInput, match="None of the 1 samples has a caption"):
         caption_prompts(silent, 4, 0, BACKDROP)
     with pytest.raises(BadInput, match="None of the 1 samples has a field 'concept'"):
-        concept_prompts(silent, 4, 0, BACKDROP)
+        concept_prompts(silent, 4, 0)
 
 
 def test_a_style_is_asked_for_where_the_caption_names_it() -> None:

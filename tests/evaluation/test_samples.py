@@ -47,11 +47,13 @@ def test_pictures_are_read_when_asked_for() -> None:
     assert [picture.tobytes() for picture in found[2:4]] == [found[2].tobytes(), found[3].tobytes()]
 
 
-def test_names_tell_sizes_and_backgrounds_apart() -> None:
-    sample = [record("red", cut_out("red"))]
-    white, mixed = Pictures(sample, on_white, 8), Pictures(sample, lambda _: "blue", 8)
-    assert len({*white.names, *mixed.names, *Pictures(sample, on_white, 9).names}) == 3
-    assert Pictures(sample, mixed_backdrops(1)).names == Pictures(sample, mixed_backdrops(1)).names
+def test_fingerprints_tell_files_sizes_and_backgrounds_apart() -> None:
+    sample, other = [record("1", cut_out("red"))], [record("1", cut_out("blue"))]
+    white, on_blue = Pictures(sample, on_white, 8), Pictures(sample, lambda _: "blue", 8)
+    different = [white, on_blue, Pictures(sample, on_white, 9), Pictures(other, on_white, 8)]
+    assert len({pictures.fingerprint() for pictures in different}) == 4
+    again = [Pictures(sample, mixed_backdrops(1)).fingerprint() for _ in range(2)]
+    assert again[0] == again[1]
 
 
 def test_what_cannot_be_read_is_left_out_and_told(data: Path) -> None:

@@ -22,4 +22,4 @@ def with_companions(records: Sequence[Record]) -> list[Record]:
             others.setdefault(key, {})[name] = record.read
         else:
             owners.append(record)
-    return [replace(record, others=others[record.key]) if record.key in others else record for record in owners]
+    return [replace(record, others={**record.others, **others.get(record.key, {})}) for record in owners]

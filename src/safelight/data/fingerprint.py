@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from safelight.data.record import Record
 
 
-def fingerprint(records: Sequence[Record]) -> str:
-    """A hash of the records' keys, their order, and their captions; no picture is read."""
+def fingerprint(records: Sequence[Record], fields: Sequence[str] = ()) -> str:
+    """A hash of the records' keys, their order, their captions and those fields; no picture is read."""
     digest = hashlib.sha256()
     for record in records:
         digest.update(_written([record.key, *record.captions]))
+        if fields:
+            digest.update(_written([record.fields.get(field) for field in fields]))
     return digest.hexdigest()
+
+
+def picture_digests(records: Iterable[Record]) -> Iterator[bytes]:
+    """The SHA-256 of each record's picture; one that cannot be read counts as empty."""
+    return (hashlib.sha256(_content(record.read)).digest() for record in records)
 
 
 def content_hash(records: Sequence[Record]) -> str:

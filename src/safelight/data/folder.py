@@ -12,7 +12,7 @@ from safelight.data.companions import with_companions
 from safelight.data.decoding import PICTURE_SUFFIXES
 from safelight.data.fields import FIELD_SUFFIXES, captions_of, merged, parse
 from safelight.data.record import Record, keys
-from safelight.data.table import TABLE_SUFFIXES, read_table
+from safelight.data.table import TABLE_SUFFIXES, OnDisk, read_table
 from safelight.errors import BadInput
 
 CAPTION_FILES = tuple(f"{stem}{suffix}" for stem in ("captions", "metadata") for suffix in TABLE_SUFFIXES)
@@ -23,7 +23,12 @@ def read_folder(path: Path) -> list[Record]:
     files = sorted(_files(path))
     listed = _listed(path, files)
     names = set(files)
-    pictures = [name for name in files if name.suffix.lower() in PICTURE_SUFFIXES]
+    belonging = {read.path for row in listed.values() for read in row.others.values() if isinstance(read, OnDisk)}
+    pictures = [
+        name
+        for name in files
+        if name.suffix.lower() in PICTURE_SUFFIXES and (str(name) in listed or path / name not in belonging)
+    ]
     records: list[Record] = []
     for name, key in zip(pictures, keys(map(str, pictures)), strict=True):
         fields: dict[str, Any] = {}

@@ -26,17 +26,18 @@ class Styles:
     def is_usual(self, record: Record) -> bool:
         """Whether a caption that names no style may mean this record."""
         style = record.fields.get("style")
-        return style not in self.wordings or self.usual.get(str(record.fields.get("concept")), style) == style
+        return style not in self.wordings or self.usual.get(str(record.fields.get("concept", "")), style) == style
 
     def captions(self, record: Record) -> tuple[str, ...]:
-        """All of a record's captions, and those in its style's wordings; unless it is usual, only such as name it."""
+        """A record's captions, and those in its style's wordings; unless it is usual, only such as name it, if any."""
         if record.fields.get("style") not in self.wordings or not record.captions:
             return record.captions
         named = tuple(worded(wording, record.captions[0]) for wording in self.wordings[record.fields["style"]])
         if self.is_usual(record):
             return record.captions + named
         phrase = str(record.fields.get("style_phrase", "")).lower()
-        return named + tuple(caption for caption in record.captions if phrase and phrase in caption.lower())
+        found = named + tuple(caption for caption in record.captions if phrase and phrase in caption.lower())
+        return found or record.captions
 
     def sentence(self, said: str, things: Sequence[Record], random: Random) -> str:
         """What is said of things of one style, which is named unless it is usual for all of them."""
@@ -65,7 +66,7 @@ def styles_of(records: Sequence[Record], wordings: Wordings) -> Styles:
     for record in records:
         if "restyled_from" in record.fields:
             continue
-        concept, style = str(record.fields.get("concept")), record.fields.get("style")
-        if style in order and order[style] < order.get(usual.get(concept, ""), len(order)):
+        concept, style = str(record.fields.get("concept", "")), record.fields.get("style")
+        if concept and style in order and order[style] < order.get(usual.get(concept, ""), len(order)):
             usual[concept] = style
     return Styles(wordings, usual)

@@ -11,7 +11,7 @@ import csv
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,16 @@ from safelight.errors import BadInput
 
 Row = dict[str, Any]
 PICTURE_COLUMNS = ("file_name", "file", "filename", "image", "image_path", "path", "picture")
+
+
+@dataclass(frozen=True)
+class OnDisk:
+    """The bytes of a file, read when they are asked for."""
+
+    path: Path
+
+    def __call__(self) -> bytes:
+        return self.path.read_bytes()
 
 
 def read_table(path: Path) -> dict[str, Record]:
@@ -58,14 +68,14 @@ def _record(path: Path, where: str, number: int, row: Row) -> Record:
         name, read = f"{path.stem}-{number:06}", picture
     else:
         name = _inside(path, where, picture)
-        read = (path.parent / name).read_bytes
+        read = OnDisk(path.parent / name)
     others = {role: _file(path, where, row[role]) for role in COMPANIONS if row.get(role)}
     fields = {name: value for name, value in row.items() if name != column and name not in COMPANIONS}
     return Record(name, captions_of(name, fields), fields, read, others)
 
 
 def _file(path: Path, where: str, value: Any) -> Callable[[], bytes]:
-    return value if callable(value) else (path.parent / _inside(path, where, value)).read_bytes
+    return value if callable(value) else OnDisk(path.parent / _inside(path, where, value))
 
 
 def _inside(path: Path, where: str, value: Any) -> str:

@@ -133,28 +133,30 @@ def _things(records: Sequence[Record], seed: int, fewest: int, fits: Callable[[N
 
     Raises BadInput where there are fewer.
     """
-    named: dict[str, Named] = {}
+    named: dict[str, list[Named]] = {}
     for record in records:
         concept = str(record.fields.get("concept"))
         for caption in record.captions:
             thing = Named(concept, caption, record)
-            if concept not in named and ARTICLE.sub("", caption) == concept and fits(thing):
-                named[concept] = thing
+            if ARTICLE.sub("", caption) == concept and fits(thing):
+                named.setdefault(concept, []).append(thing)
     random = Random(seed)
-    things = [named[concept] for concept in sorted(named)]
+    concepts = sorted(named)
     while True:
-        random.shuffle(things)
+        random.shuffle(concepts)
         usable = []
-        for thing in things:
-            if shows_cut_out(thing.record):  # when its turn comes, for it takes a while to look at all
-                usable.append(thing)
-                yield thing
+        for concept in concepts:  # looked at when its turn comes, for it takes a while to look at all
+            cut_out = next((thing for thing in named[concept] if shows_cut_out(thing.record)), None)
+            if cut_out is not None:
+                named[concept] = [cut_out]
+                usable.append(concept)
+                yield cut_out
         if len(usable) < fewest:
             raise BadInput(
                 f"{len(records)} samples show {len(usable)} of the cut-out things that this asks for, and it needs "
                 f'{fewest}; such a sample has its bare concept, as in "a fox", for a caption.'
             )
-        things = usable
+        concepts = usable
 
 
 def _may_be_painted(thing: Named) -> bool:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
@@ -28,7 +27,7 @@ def kept_features(
 
     Without pictures, the file's own. Raises BadInput for a file of another network's features or other pictures'.
     """
-    fingerprint = None if pictures is None else fingerprint_of(pictures.names)
+    fingerprint = None if pictures is None else pictures.fingerprint()
     if file is not None and (pictures is None or file.exists()):
         return read_features(file, network, fingerprint)
     if pictures is None or fingerprint is None:
@@ -62,8 +61,3 @@ def read_features(path: Path, network: FeatureNetwork, pictures: str | None = No
     if pictures is not None and facts.get("pictures") != pictures:
         raise BadInput(f"{str(path)!r} holds features of other pictures than these; name another file.")
     return features.clone()
-
-
-def fingerprint_of(names: Sequence[str]) -> str:
-    """A hash of what tells pictures from others: their names, sizes and backgrounds, in their order."""
-    return hashlib.sha256("\n".join(names).encode("utf-8", "replace")).hexdigest()

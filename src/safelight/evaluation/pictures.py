@@ -10,6 +10,7 @@ from PIL import Image
 
 from safelight.data.backdrop import COLOURS, on_colour, to_square
 from safelight.data.collection import Record
+from safelight.data.fingerprint import picture_digests
 
 WHITE_SHARE = 0.5  # of cut-out pictures
 
@@ -43,10 +44,12 @@ class Pictures(Sequence[Image.Image]):
             picture = to_square(picture, self.side)
         return on_colour(picture, COLOURS[self.backdrop(record)])
 
-    @property
-    def names(self) -> list[str]:
-        """What tells these pictures from others."""
-        return [f"{record.key} {self.side} {self.backdrop(record)}" for record in self.records]
+    def fingerprint(self) -> str:
+        """A hash that tells these pictures from others: of their files, backgrounds and side, in their order."""
+        digest = hashlib.sha256(f"{self.side}".encode())
+        for record, picture in zip(self.records, picture_digests(self.records), strict=True):
+            digest.update(picture + self.backdrop(record).encode())
+        return digest.hexdigest()
 
 
 def on_white(record: Record) -> str:

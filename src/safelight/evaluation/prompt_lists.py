@@ -43,7 +43,7 @@ def unseen_prompts(the: Material, count: int) -> list[Prompt]:
 # --prompts WORD -> what it means: so many prompts, of which the first are those of fewer; anything else is a file.
 LISTS: dict[str, Callable[[Material, int], list[Prompt]]] = {
     "captions": lambda the, count: caption_prompts(the.samples.to_ask_for, count, the.seed, the.backdrop),
-    "concepts": lambda the, count: concept_prompts(the.samples.everything, count, the.seed, the.backdrop),
+    "concepts": lambda the, count: concept_prompts(the.samples.everything, count, the.seed),
     "styles": style_prompts,
     "unseen": unseen_prompts,
     "colours": lambda the, count: colour_prompts(the.things, count, the.seed),

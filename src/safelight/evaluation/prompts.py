@@ -8,7 +8,7 @@ from itertools import islice
 from random import Random
 from typing import Any
 
-from safelight.data.backdrop import COLOURS, is_cut_out, with_background
+from safelight.data.backdrop import COLOURS, shows_cut_out, with_background
 from safelight.data.captions import article
 from safelight.data.collection import Record
 from safelight.errors import BadInput
@@ -68,7 +68,7 @@ def _caption_prompts(records: Sequence[Record], seed: int, backdrop: Backdrop) -
             if not names_style(record, caption):
                 style = None
             if record.key not in cut_out:
-                cut_out[record.key] = is_cut_out(record.picture())
+                cut_out[record.key] = shows_cut_out(record)
             if not cut_out[record.key]:
                 yield Prompt(caption, concept, style)
                 continue
@@ -81,7 +81,7 @@ def names_style(record: Record, caption: str) -> bool:
     return str(record.fields.get("style_phrase", "")).lower() in caption.lower()
 
 
-def concept_prompts(records: Sequence[Record], count: int, seed: int, backdrop: Backdrop) -> list[Prompt]:
+def concept_prompts(records: Sequence[Record], count: int, seed: int) -> list[Prompt]:
     """`count` of "a fox", "a fox on a red background", ...: the records' concepts in turn, on every background.
 
     Raises BadInput where no sample names its concept.

@@ -63,8 +63,9 @@ def card(facts: RunFacts) -> str:
             "",
             *_table(("figure", "value"), [(name, f"{value:.4g}") for name, value in facts.figures.items()]),
             "",
-            "Names with `held-out/` are of the last evaluation: of pictures that were kept back, unless the name says "
-            "`seen`, `redrawn`, `prior` or `copies`.",
+            "Names with `held-out/` are of the last evaluation, those with `training/` of the last step. Pictures that "
+            "were kept back are what an evaluation is of in the stages that have some; `seen`, `redrawn`, `prior` and "
+            "`copies` are of others, and so is all that `reword` and `distill` tell, and `loss_sketch`.",
             "",
             "## Data",
             "",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from safelight.data.collection import open_collection
+from safelight.training.captions import all_of_few
 from safelight.training.card import RunFacts, last_figures, write_card
 from safelight.training.engine.loop import Progress, train
 from safelight.training.engine.processes import ALONE, Processes
@@ -26,7 +27,8 @@ def run_stage(name: str, inputs: Inputs, recipe: Any, processes: Processes = ALO
     """
     check_inputs(name, inputs, recipe)
     assert inputs.data is not None
-    records = open_collection(inputs.data, recipe.where)
+    found = open_collection(inputs.data, recipe.where)
+    records = all_of_few(found) if STAGES[name].of_few else found
     here = replace(recipe, loop=processes.placed(recipe.loop))
     with processes.main_first():
         task = task_of(name, inputs, here, records)

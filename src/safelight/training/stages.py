@@ -63,7 +63,8 @@ class Stage:
 
     does: what `--help` says. needs: the fields of `Inputs` that it reads. spares: those of them that it does without
     under a recipe. leaves: what it makes in the run's folder. task: its network with its data. or_model: it can start
-    from a whole model in place of earlier stages, and then leaves a whole model.
+    from a whole model in place of earlier stages, and then leaves a whole model. of_few: a handful of pictures is
+    enough for it, of which none is held out.
     """
 
     does: str
@@ -72,6 +73,7 @@ class Stage:
     task: Callable[[Inputs, Any, list[Record]], Task[Any]]
     spares: Callable[[Any], tuple[str, ...]] = lambda recipe: ()
     or_model: bool = False
+    of_few: bool = False
 
 
 def autoencoder_task(inputs: Inputs, recipe: AutoencoderRecipe, records: list[Record]) -> Task[Any]:
@@ -254,24 +256,28 @@ STAGES: dict[str, Stage] = {
         needs=("data", "model"),
         leaves="model",
         task=finetune_task,
+        of_few=True,
     ),
     "lora": Stage(
         does="teach a model something new in a small file beside it",
         needs=("data", "model"),
         leaves="lora",
         task=lora_task,
+        of_few=True,
     ),
     "embedding": Stage(
         does="teach a model a word for something that it can draw (textual inversion)",
         needs=("data", "model"),
         leaves="embedding",
         task=embedding_task,
+        of_few=True,
     ),
     "controlnet": Stage(
         does="learn to let a picture steer what a model draws",
         needs=("data", "model"),
         leaves="controlnet",
         task=controlnet_task,
+        of_few=True,
     ),
 }
 

@@ -37,8 +37,8 @@ def stages_for(data: Path, recipe: Recipe) -> tuple[str, ...]:
     sketch = (SKETCH,) if recipe.sketch.sketch.included else ()
     stages = ("autoencoder", "clip", *sketch, "diffusion")
     records = open_collection(data, recipe.classifier.where)
-    concepts = {record.fields.get(FIELD) for record in records if record.split == "train"}
-    judged = len(concepts) > 1 and not concepts & {None, ""} and FIELD in recipe.classifier.data.labels
+    concepts = {str(record.fields.get(FIELD) or "") for record in records if record.split == "train"}
+    judged = len(concepts) > 1 and "" not in concepts and FIELD in recipe.classifier.data.labels
     return (*stages, JUDGE) if judged else stages
 
 

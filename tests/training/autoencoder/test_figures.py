@@ -43,6 +43,7 @@ def test_they_are_means_over_the_pictures_of_a_kind() -> None:
             "ssim_illustration": float(ssim(back, IMAGES)[2:].mean()),
         },
         rel=1e-4,
+        abs=1e-5,
     )
 
 

@@ -173,3 +173,9 @@ def test_certainty_is_spread_over_the_other_names() -> None:
         surprise = -judge.network(batch["image"])["concept"].log_softmax(dim=1)[0]
         found = judge.loss(batch, SampleNoise(0, [0]))["loss_concept"]
     torch.testing.assert_close(found, 0.8 * surprise[sample["labels"][0]] + 0.2 * surprise.mean())
+
+
+def test_other_labels_of_the_same_pictures_are_another_collection() -> None:
+    found = records()
+    swapped = [replace(found[0], fields=found[1].fields), replace(found[1], fields=found[0].fields), *found[2:]]
+    assert task(found).fingerprint != task(swapped).fingerprint

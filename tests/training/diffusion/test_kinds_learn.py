@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import safelight
+from safelight.images import Picture, to_tensor
 from tests.data.shapes import SIDE
 from tests.training.diffusion.tiny_kinds import RECIPES, SELF, kind_task, network, write_runs
 from tests.training.overfitting import losses_of_one_batch
@@ -38,7 +39,7 @@ def test_it_overfits_one_batch_and_its_folder_draws(kind: str, runs: Path, tmp_p
     request = {**task.shown.request(task.seen.views[0]), "seed": 1, "num_inference_steps": 1}
     again = safelight.load(tmp_path / "model", device="cpu")(**request).images[0]
     assert again.size == (SIDE, SIDE)
-    assert again.tobytes() == task.pipeline()(**request).images[0].tobytes()
+    assert nearly_the_same(again, task.pipeline()(**request).images[0])
 
 
 @pytest.mark.parametrize("kind", ["inpainting", "class"])
@@ -62,7 +63,7 @@ def test_classes_may_have_a_table_of_the_unets_own(runs: Path, tmp_path: Path, m
     task.export(tmp_path)
     drawn = safelight.load(tmp_path / "model", device="cpu")(class_label=2, seed=1, num_inference_steps=1)
     expected = task.pipeline()(class_label=2, seed=1, num_inference_steps=1)
-    assert drawn.images[0].tobytes() == expected.images[0].tobytes()
+    assert nearly_the_same(drawn.images[0], expected.images[0])
 
 
 @pytest.mark.parametrize("kind", ["text", "unconditional", "class", "layout"])
@@ -76,4 +77,9 @@ def test_on_pixels_there_is_no_autoencoder(kind: str, runs: Path, tmp_path: Path
     request = {**task.shown.request(task.seen.views[0]), "seed": 1, "num_inference_steps": 1}
     again = safelight.load(tmp_path / "model", device="cpu")(**request).images[0]
     assert again.size == (SIDE, SIDE)
-    assert again.tobytes() == task.pipeline()(**request).images[0].tobytes()
+    assert nearly_the_same(again, task.pipeline()(**request).images[0])
+
+
+def nearly_the_same(one: Picture, other: Picture) -> bool:
+    """But for the last bit: copies of one set of weights may lie in memory otherwise, and are added up in another order."""
+    return one.size == other.size and float((to_tensor(one) - to_tensor(other)).abs().max()) <= 2.01 / 255

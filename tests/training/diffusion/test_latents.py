@@ -234,8 +234,12 @@ def test_what_cannot_be_read_is_left_out_and_named(tmp_path: Path, caplog: pytes
     assert [found.views[rows[0]].record.key for rows in found.rows] == [one.key for one in records("white")]
     assert "bad 1" in caplog.text
     many = [*records("white"), *map(unreadable, range(4))]
-    with pytest.raises(BadInput, match=r"4 of the first 20 pictures cannot be read.*'bad 0'.*5%.*safelight data check"):
-        encoded(tmp_path / "b", None, records=many)
+    with pytest.raises(
+        BadInput, match=r"4 of the 20 pictures cannot be read, or more.*'bad 3'.*5%.*safelight data check"
+    ):
+        encoded(tmp_path / "b", None, records=many[::-1])
+    plenty = [*many[::-1], *(replace(one, key=f"{one.key} {n}") for n in range(4) for one in records("white"))]
+    assert len(encoded(tmp_path / "a", Pixels(), records=plenty).rows) == len(plenty) - 4
     with pytest.raises(BadInput, match="None of the 2 pictures"):
         encoded(tmp_path / "c", None, records=[unreadable(1), unreadable(2)])
     assert [path.name for path in tmp_path.iterdir()] == ["a"]

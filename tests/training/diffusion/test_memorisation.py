@@ -65,14 +65,16 @@ def test_half_precision_around_it_changes_nothing() -> None:
         assert MEMORY.figures([noise(300)]) == plain
 
 
-def test_features_are_compared_where_they_are_given() -> None:
-    def brightness(pictures: list[Image.Image]) -> torch.Tensor:
-        return torch.tensor([[numpy.asarray(picture).mean()] for picture in pictures])
-
+def test_the_usual_distance_is_that_of_shades_and_the_nearest_shade_is_found() -> None:
     shades = [Image.new("RGB", (8, 8), (value,) * 3) for value in range(0, 250, 10)]
-    memory = Memorisation(views(shades), brightness)  # type: ignore[arg-type]
-    assert memory.usual == pytest.approx(10)
+    memory = Memorisation(views(shades))
+    assert memory.usual == pytest.approx(10 / 255 * (3 * memorisation.SIDE**2) ** 0.5, rel=1e-4)
     assert memory.nearest_views([Image.new("RGB", (8, 8), (32, 32, 32))])[0].record.key == "3"
+
+
+def test_of_very_many_pictures_a_part_is_compared_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memorisation, "MOST", 7)
+    assert len({view.record.key for view in Memorisation(MEMORY.views).views}) == 7
 
 
 def test_of_many_pictures_a_part_says_how_close_they_usually_are(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,8 +66,8 @@ def test_an_instruction_and_its_picture_are_dropped_alone_and_together() -> None
     pairs = [(entries["caption"] == "", entries["sighted"] == 0) for entries in drawn]
     for pair, share in (((True, False), 0.2), ((True, True), 0.2), ((False, True), 0.2), ((False, False), 0.4)):
         assert pairs.count(pair) / 600 == pytest.approx(share, abs=0.06)
-    with pytest.raises(BadInput, match=r"data.caption_dropout is 0.4; it must be from 0 to 0.333"):
-        DiffusionDataConfig(kind="instruction", caption_dropout=0.4)
+    with pytest.raises(BadInput, match=r"data.caption_dropout is 0.4; .* it must be from 0 to 0.333"):
+        ShownInstruction(ShownText(DiffusionDataConfig(caption_dropout=0.4)))
 
 
 def test_classes_are_numbers_or_words_in_their_order(tmp_path: Path) -> None:

@@ -92,3 +92,18 @@ def test_a_task_keeps_what_it_may_read(tmp_path: Path, read: list[str]) -> None:
     with torch.no_grad():
         task.evaluate()
     assert len(read) == seen
+
+
+def test_what_is_kept_does_not_depend_on_the_precision_around_it() -> None:
+    plain, mixed = cache()(CAPTIONS), cache()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(mixed(CAPTIONS), plain)
+
+
+def test_texts_of_two_folders_are_both_taken_from_the_disk(tmp_path: Path, read: list[str]) -> None:
+    both = cache()
+    both.store(CAPTIONS, tmp_path / "own")
+    both.store(["a green cross"], tmp_path / "prior")
+    read.clear()
+    both([*CAPTIONS, "a green cross"])
+    assert read == []

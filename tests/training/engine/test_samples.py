@@ -131,3 +131,20 @@ def test_buckets_resume_and_a_bad_sample_is_replaced_from_its_own(tmp_path: Path
     run(SpoiltBuckets(), config, tmp_path / "parts")
     assert (tmp_path / "whole" / "log.jsonl").read_bytes() == (tmp_path / "parts" / "log.jsonl").read_bytes()
     assert any("training/bad" in line for line in lines(tmp_path / "whole"))
+
+
+class OneAlone(Spoilt):
+    """Of its two shapes one has a single sample, and that is bad."""
+
+    def __init__(self) -> None:
+        super().__init__({0}, size=100)
+        self.buckets = [0] + [1] * 99
+
+
+def test_where_all_of_a_shape_are_bad_the_next_batch_stands_in() -> None:
+    task = OneAlone()
+    found = list(batches(task, loop_config(steps=80, batch_size=4, bad_share=0.05), 0))
+    assert len(found) == 80
+    assert all(len(batch.samples) == 4 for batch in found)
+    assert 0 not in task.seen
+    assert sum(batch.bad > 0 for batch in found) >= 2  # once an epoch of 26 batches

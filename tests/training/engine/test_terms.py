@@ -84,5 +84,8 @@ def test_the_fingerprint_tells_names_captions_and_order(tmp_path: Path) -> None:
         *([Record(*one, {}, bytes), *found[1:]] for one in (("x", ()), (found[0].key, ("x",)))),
     ]
     assert len({fingerprint(each) for each in (found, *others)}) == 5
+    named, renamed = ([Record("x", (), {"concept": name, "size": 1}, bytes)] for name in ("cat", "dog"))
+    assert fingerprint(named, ["size"]) == fingerprint(renamed, ["size"])
+    assert fingerprint(named, ["concept"]) != fingerprint(renamed, ["concept"])
     training = [one for one in found if one.split == "train"]
     assert clip_task(tmp_path, found).fingerprint == fingerprint(training)

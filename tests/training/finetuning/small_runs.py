@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from safelight.data.collection import Record
+from safelight.training.captions import all_of_few
 from safelight.training.engine.lock import Claim
 from safelight.training.recipe import Recipe
 from safelight.training.stages import STAGES, Inputs
@@ -55,7 +56,7 @@ def task_of(stage: str, model: Path | str, run: Path, found: list[Record] | None
     torch.manual_seed(0)
     with Claim(run) as claim:
         inputs = Inputs(out=run, claim=claim, model=str(model))
-        return STAGES[stage].task(inputs, recipe_of(stage, **tables), few() if found is None else found)
+        return STAGES[stage].task(inputs, recipe_of(stage, **tables), all_of_few(few() if found is None else found))
 
 
 def weights(module: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,7 +16,7 @@ from torch.utils.data import default_collate
 import safelight
 from safelight.adapters import open_controlnet
 from safelight.adapters.control_edges import edges
-from safelight.data.collection import Record
+from safelight.data.collection import BadSample, Record
 from safelight.errors import BadInput
 from safelight.training.diffusion.shown import Nothing
 from safelight.training.diffusion.views import View
@@ -123,3 +124,23 @@ def test_the_hint_encoder_shrinks_as_the_autoencoder_does(
     made = pipe.parts()
     monkeypatch.setattr(type(made.autoencoder.config), "factor", factor)
     assert controlnet_for(made).config.hint_widths == widths
+
+
+def test_a_companion_that_cannot_be_read_costs_its_sample_alone(
+    model_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    hint = png(Image.new("RGB", (32, 32)))
+    found = [replace(record, others={"control": lambda: hint}) for record in few()]
+    spoilt = [replace(found[0], others={"control": lambda: b"nothing"}), *found[1:]]
+    figures = []
+    for number, given in enumerate((found[1:], spoilt)):
+        task = task_of("controlnet", model_folder, tmp_path / str(number), given, control={"hint": "control"})
+        with torch.no_grad():
+            figures.append(task.evaluate())
+            assert task.sheet() is not None
+    assert [sorted(one) for one in figures] == [["loss_seen"]] * 2
+    assert "'red-circle' cannot be read" in caplog.text
+    nothing = [replace(record, others=spoilt[0].others) for record in found]
+    task = task_of("controlnet", model_folder, tmp_path / "none", nothing, control={"hint": "control"})
+    with pytest.raises(BadSample, match="Of 4 pictures that figures are to be of, none can be shown"):
+        task.evaluate()

@@ -13,10 +13,13 @@ from torch.utils.data import default_collate
 
 from safelight.data.collection import Record
 from safelight.errors import BadInput
+from safelight.training.engine.lock import Claim
 from safelight.training.engine.noise import SampleNoise
+from safelight.training.running import run_stage
+from safelight.training.stages import Inputs
 from safelight.unet import UNet
 from safelight.weights import Parts, open_folder, save_folder
-from tests.training.finetuning.small_runs import KINDS, few, task_in, task_of, weights
+from tests.training.finetuning.small_runs import KINDS, few, recipe_of, task_in, task_of, weights
 from tests.training.overfitting import losses_of_one_batch
 from tests.training.tiny_tasks import parts
 
@@ -70,10 +73,15 @@ def test_pictures_without_captions_need_one(stage: str, model_folder: Path, tmp_
 
 def test_of_few_pictures_none_is_held_out(model_folder: Path, tmp_path: Path) -> None:
     held_out = next(name for name in map(str, range(1000)) if Record(name, (), {}, bytes).split == "val")
-    found = [*few(), Record(held_out, ("a cat",), {}, few()[0].read)]
-    task = task_of("lora", model_folder, tmp_path, found)
-    assert task.size == 5
-    assert {task.sample(index, Random(9))["caption"] for index in range(5)} == {"a red apple", "a cat"}
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / f"{held_out}.png").write_bytes(few()[0].read())
+    run = tmp_path / "run"
+    inputs = Inputs(out=run, claim=Claim(run), data=tmp_path / "data", model=str(model_folder))
+    recipe = recipe_of("lora", adapter={"rank": 4}, loop={"steps": 1, "batch_size": 1})
+    assert [progress.step for progress in run_stage("lora", inputs, recipe)] == [1]
+    told = (run / "lora" / "README.md").read_text()
+    assert "| training pictures | 1 |" in told
+    assert "| held-out pictures | 0 |" in told
 
 
 @pytest.mark.parametrize(

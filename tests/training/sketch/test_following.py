@@ -222,8 +222,10 @@ def test_things_of_which_none_is_usual_are_imagined_in_the_style_they_have() -> 
     assert all(Imagined(found, styles).caption(random) for _ in range(100))
 
 
-def test_a_run_that_was_interrupted_ends_as_one_that_was_not(tmp_path: Path) -> None:
-    check_resumes(lambda folder: follows(folder, heads=1), loop_config(steps=6, workers=2), tmp_path, stop=3)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_run_that_was_interrupted_ends_as_one_that_was_not(precision: Any, tmp_path: Path) -> None:
+    config = loop_config(steps=6, workers=2, precision=precision, evaluate_every=1)
+    check_resumes(lambda folder: follows(folder, heads=1), config, tmp_path, stop=3)
 
 
 def test_without_anything_asked_for_it_is_the_usual_task() -> None:

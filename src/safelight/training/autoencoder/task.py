@@ -65,8 +65,7 @@ class AutoencoderTask:
 
     def sample(self, index: int, random: Random) -> Tensor:
         """A random crop (3, crop, crop) in [-1, 1]."""
-        kind = self.kinds[-1] if random.random() < self.settings.photo_share else self.kinds[0]
-        picture = to_square(kind[index % len(kind)].picture(), self.settings.size)
+        picture = to_square(self._record(index, random).picture(), self.settings.size)
         room = self.settings.size - self.settings.crop
         left, top = random.randint(0, room), random.randint(0, room)
         part = picture.crop((left, top, left + self.settings.crop, top + self.settings.crop))
@@ -117,6 +116,12 @@ class AutoencoderTask:
                 crops.append(self.sample(random.randrange(self.size), random))
         if crops:
             begin_among_latents(self.autoencoder, codebook, torch.stack(crops))
+
+    def _record(self, index: int, random: Random) -> Record:
+        """The one of that index; where photos lie among drawings, any of the kind whose turn it is."""
+        if len(self.kinds) == 1:
+            return self.training[index]
+        return random.choice(self.kinds[-1] if random.random() < self.settings.photo_share else self.kinds[0])
 
     def _whole(self, record: Record) -> Tensor:
         picture = on_colour(to_square(record.picture(), self.settings.size), (255, 255, 255))

@@ -55,7 +55,7 @@ class ClassifierTask:
         self.labels = labels_of(training, data.labels)
         self.network = Classifier(config, self.labels)
         self.size = len(training)
-        self.fingerprint = fingerprint(training)
+        self.fingerprint = fingerprint(training, data.labels)
         self.pictures = PictureCache(training, config.size)
         self.held_out = PictureCache(held_out, config.size)
         self._places = {head: {name: place for place, name in enumerate(names)} for head, names in self.labels.items()}

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from safelight.autoencoder import Pixels
 from safelight.data.backdrop import COLOURS
+from safelight.data.fingerprint import picture_digests
 from safelight.data.record import BadSample, Record
 from safelight.errors import BadInput
 from safelight.images import to_tensor
@@ -45,8 +46,8 @@ class LatentSet:
     """What is kept of each view: scaled latents, bfloat16, or pixels, uint8.
 
     stacks: (n, c, h, w), one for each shape of picture; they are read from the disk when they are used. at: for each
-    row its stack and its place there. views: what it shows. rows: those of each record
-    that could be read, in their order.
+    row its stack and its place there. views: what it shows. rows: those of each record that could be read, in their
+    order.
     """
 
     stacks: list[Tensor]
@@ -109,7 +110,7 @@ def pictures(records: Sequence[Record], framing: Framing) -> Iterator[tuple[int,
         except BadSample as error:
             bad.append(record.key)
             notes.warning("%s It is left out.", error)
-            _check_bad(bad, place + 1)
+            _check_bad(bad, len(records))
             continue
         for view in framing.views(record, picture):
             yield place, view, to_tensor(view.of(picture))
@@ -117,11 +118,11 @@ def pictures(records: Sequence[Record], framing: Framing) -> Iterator[tuple[int,
         raise BadInput(f"None of the {len(records)} pictures can be read, the first is that of sample {bad[0]!r}.")
 
 
-def _check_bad(bad: Sequence[str], tried: int) -> None:
-    if len(bad) > max(FEWEST_BAD, MOST_BAD * tried):
+def _check_bad(bad: Sequence[str], count: int) -> None:
+    if len(bad) > max(FEWEST_BAD, MOST_BAD * count):
         raise BadInput(
-            f"{len(bad)} of the first {tried} pictures cannot be read, the first is that of sample {bad[0]!r}; at most "
-            f"{MOST_BAD:.0%} may be missing. `safelight data check` lists them."
+            f"{len(bad)} of the {count} pictures cannot be read, or more, the first is that of sample {bad[0]!r}; at "
+            f"most {MOST_BAD:.0%} may be missing. `safelight data check` lists them."
         )
 
 
@@ -205,17 +206,10 @@ def _fingerprint(records: Sequence[Record], autoencoder: AnyAutoencoder, framing
     if framing.cut_outs:
         made_of.append("cut-outs")
     digest = hashlib.sha256(json.dumps(made_of).encode())
-    for record in records:
-        digest.update(hashlib.sha256(_content(record)).digest())
+    for picture in picture_digests(records):  # empty for one that cannot be read, and will be left out
+        digest.update(picture)
     for name, tensor in autoencoder.state_dict().items():
         if DECODING.intersection(name.split(".")):
             continue
         digest.update(name.encode() + tensor.float().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def _content(record: Record) -> bytes:
-    try:
-        return record.read()
-    except (OSError, BadInput):
-        return b""  # its picture cannot be read either, and will be left out

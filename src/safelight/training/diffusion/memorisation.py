@@ -1,6 +1,6 @@
 """Whether a model draws its training pictures: each drawn picture beside the nearest of them.
 
-Two measures, both of Euclidean distances between small pictures, or between whatever features are given. One compares
+Two measures, both of Euclidean distances between small pictures. One compares
 with the training pictures themselves: closer than nearly all of them are to each other is a copy. The other is
 Carlini et al. 2023: the distance to the nearest in units of half the mean distance to the 50 nearest; far
 below 1, one training picture is much closer than all others.
@@ -9,7 +9,7 @@ below 1, one training picture is much closer than all others.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy
 import torch
@@ -17,16 +17,17 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from safelight.data.collection import some_of
 from safelight.data.record import BadSample
 from safelight.evaluation.nearest import nearest
 from safelight.training.diffusion.views import View
 
 SIDE = 32  # pixels
+MOST = 20_000  # training pictures that drawn ones are compared with: all of a larger set would take hours to read
 COMPARED = 1024  # training pictures whose nearest neighbours say how close such pictures usually are
 CLOSEST = 0.05  # the share of them that has a neighbour as close as a copy
 NEIGHBOURS, HALF = 50, 0.5  # n and alpha of Carlini et al.
 
-Describe = Callable[[Sequence[Image.Image]], Tensor]  # pictures -> (n, d)
 notes = logging.getLogger(__name__)
 
 
@@ -37,18 +38,16 @@ def small_pixels(pictures: Sequence[Image.Image]) -> Tensor:
 
 
 class Memorisation:
-    """The training pictures, described, each in its usual view and once.
+    """The training pictures at 32 x 32 pixels, each in its usual view and once; of very many a part, drawn by lot."""
 
-    describe: what is compared; by default the pixels at 32 x 32, otherwise the features of a network.
-    """
-
-    def __init__(self, views: Sequence[View], describe: Describe = small_pixels) -> None:
-        self.describe = describe
+    def __init__(self, views: Sequence[View]) -> None:
         self.views: list[View] = []
         described = []
-        for view in tqdm(views, desc="pictures to compare with", unit="picture", disable=None, leave=False):
+        for view in tqdm(
+            some_of(views, MOST), desc="pictures to compare with", unit="picture", disable=None, leave=False
+        ):
             try:
-                described.append(describe([view.picture()]))
+                described.append(small_pixels([view.picture()]))
             except BadSample as error:
                 notes.warning("%s It is not compared with.", error)
                 continue
@@ -62,7 +61,7 @@ class Memorisation:
         `copy_ratio`: the smallest ratio of Carlini et al. 2023 among them.
         """
         with torch.autocast("cpu", enabled=False):
-            distances, _ = nearest(self.describe(drawn), self.known, min(NEIGHBOURS, len(self.known)))
+            distances, _ = nearest(small_pixels(drawn), self.known, min(NEIGHBOURS, len(self.known)))
         ratios = distances[:, 0] / (HALF * distances.mean(1)).clamp(min=1e-12)
         copies = (distances[:, 0] < self.usual).double().mean()
         return {"copies": float(copies), "copy_ratio": float(ratios.min())}
@@ -70,7 +69,7 @@ class Memorisation:
     def nearest_views(self, drawn: Sequence[Image.Image]) -> list[View]:
         """The training picture that is nearest to each."""
         with torch.autocast("cpu", enabled=False):
-            _, places = nearest(self.describe(drawn), self.known)
+            _, places = nearest(small_pixels(drawn), self.known)
         return [self.views[place] for place in places[:, 0].tolist()]
 
 

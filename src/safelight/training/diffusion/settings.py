@@ -86,8 +86,6 @@ class DiffusionDataConfig(ViewsConfig):
         check_bounds("data", self, 1, 100, "usual_times")
         check_bounds("data", self, 0, float("inf"), "keep_tags")
         check_bounds("data", self, 0, 64, "drawn")
-        if self.kind == "instruction":  # three shares of that size: no text, no picture, neither
-            check_bounds("data", self, 0, 1 / 3, "caption_dropout")
         if self.space == "pixels" and self.kind not in ON_PIXELS:
             raise BadInput(
                 f'data.space is "pixels" and data.kind {self.kind!r}; allowed on pixels: {", ".join(ON_PIXELS)}.'

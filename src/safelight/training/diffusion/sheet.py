@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from PIL import Image, ImageOps
 from torch import nn
 
+from safelight.data.record import BadSample
 from safelight.images import grid
 from safelight.pipeline import Pipeline
 from safelight.training.diffusion.shown import Shown
 from safelight.training.diffusion.views import View
+
+notes = logging.getLogger(__name__)
+
+
+def drawable(shown: Shown, views: Iterable[View]) -> Iterator[View]:
+    """The views whose condition can be read; a warning names each that cannot be."""
+    for view in views:
+        try:
+            shown.request(view)
+        except BadSample as error:
+            notes.warning("%s It is left out of the sheet.", error)
+        else:
+            yield view
 
 
 def requests(shown: Shown, views: Sequence[View], prompts: Sequence[str]) -> list[dict[str, Any]]:

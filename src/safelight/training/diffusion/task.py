@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any, TypeAlias
@@ -27,7 +28,7 @@ from safelight.training.diffusion.memorisation import Memorisation
 from safelight.training.diffusion.objective import Objective, Question
 from safelight.training.diffusion.seen import Seen
 from safelight.training.diffusion.settings import DiffusionDataConfig, LearningConfig, ObjectiveConfig
-from safelight.training.diffusion.sheet import Drawings, requests, sheet_of
+from safelight.training.diffusion.sheet import Drawings, drawable, requests, sheet_of
 from safelight.training.diffusion.shown import Shown, ShownText
 from safelight.training.diffusion.shown.labels import ShownClass
 from safelight.training.diffusion.texts import TextCache
@@ -62,7 +63,7 @@ class DiffusionTask:
         self.shown = shown
         self.data = data
         self.objective = Objective(learner.parts.schedule, objective)
-        self.fingerprint = fingerprint(training)
+        self.fingerprint = fingerprint(training, (shown.names.field,) if isinstance(shown, ShownClass) else ())
         framing = framing_of(learner.parts, data)
         self.collection = Seen(training, held_out, learner.parts.autoencoder, framing, data, cache)
         self.seen, self.unseen = self.collection.latents, self.collection.unseen
@@ -150,7 +151,7 @@ class DiffusionTask:
     def _sheet_views(self) -> list[View]:
         """The usual view of some samples, held out if possible."""
         known = self.unseen or self.seen
-        return [known.views[rows[0]] for rows in known.rows[: self.data.drawn]]
+        return list(islice(drawable(self.shown, (known.views[rows[0]] for rows in known.rows)), self.data.drawn))
 
     @cached_property
     def _drawings(self) -> Drawings:

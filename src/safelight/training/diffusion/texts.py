@@ -26,8 +26,7 @@ class TextCache:
         self.tokenizer = tokenizer
         self.encoder = encoder
         self.kept: dict[str, Tensor] = {}
-        self.stored = torch.zeros(0)  # (n, tokens, width), read from the disk when it is used
-        self.rows: dict[str, int] = {}
+        self.stored: dict[str, tuple[Tensor, int]] = {}  # digest -> (n, tokens, width) on the disk, and the row there
 
     def __call__(self, captions: Sequence[str]) -> Tensor:
         """(b, n, width), on the device of the text encoder."""
@@ -42,7 +41,8 @@ class TextCache:
         path = folder / f"texts-{self._fingerprint()[:16]}.safetensors"
         wanted = {_digest(caption): caption for caption in captions}
         names, stored = _read(path)
-        missing = [name for name in wanted if name not in set(names)]
+        held = set(names)
+        missing = [name for name in wanted if name not in held]
         if missing:
             new = [self._computed(wanted[name]).cpu() for name in tqdm(missing, desc="captions", disable=None)]
             stacked = torch.stack(new) if stored is None else torch.cat([stored, torch.stack(new)])
@@ -51,12 +51,13 @@ class TextCache:
             write_tensors(path, {"hidden": stacked}, {"captions": json.dumps([*names, *missing])})
             names, stored = _read(path)
         if stored is not None:
-            self.stored, self.rows = stored, {name: row for row, name in enumerate(names)}
+            self.stored |= {name: (stored, row) for row, name in enumerate(names)}
 
     def _hidden(self, caption: str) -> Tensor:
-        row = self.rows.get(_digest(caption)) if self.rows else None
-        if row is not None:
-            return self.stored[row].to(next(self.encoder.parameters()).device)
+        place = self.stored.get(_digest(caption)) if self.stored else None
+        if place is not None:
+            stored, row = place
+            return stored[row].to(next(self.encoder.parameters()).device)
         if caption not in self.kept:
             if len(self.kept) >= KEPT_TEXTS:
                 self.kept.clear()
@@ -65,8 +66,10 @@ class TextCache:
 
     @torch.no_grad()
     def _computed(self, caption: str) -> Tensor:
-        ids = self.tokenizer([caption]).ids.to(next(self.encoder.parameters()).device)
-        return self.encoder(ids)[0].to(torch.bfloat16)
+        """Always in single precision, whoever asks: what is kept must not depend on who asked first."""
+        device = next(self.encoder.parameters()).device
+        with torch.autocast(device.type, enabled=False):
+            return self.encoder(self.tokenizer([caption]).ids.to(device))[0].to(torch.bfloat16)
 
     def _fingerprint(self) -> str:
         """A hash of the text encoder's weights and of the tokens that it gets."""

@@ -18,8 +18,8 @@ class DistillationConfig:
     go_on: bool = False  # of a LoRA: begin with the one that the model has already for few steps
     lowest_guidance: float = 3.0  # of the teacher's guidance scales, which are drawn evenly between the two
     highest_guidance: float = 9.0  # the largest of them
-    guidance_start: float = 0.0  # of method "trajectories": the share of the teacher's steps before guidance
-    guidance_end: float = 1.0  # of the same: the share of its steps after which it has none
+    guidance_start: float = 0.0  # the share of the teacher's way before its guidance begins
+    guidance_end: float = 1.0  # the share of its way after which it has none
     guidance_width: int = 256  # of the waves that tell the student the scale
     grid: int = 50  # steps of the teacher's way from noise to picture: the student jumps from any of them
     huber: float = 0.001  # errors far below it count squared, those far above it as they are

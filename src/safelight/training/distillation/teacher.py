@@ -29,9 +29,8 @@ class Teacher:
         self._texts = TextCache(*parts.reader)
 
     def read(self, captions: Sequence[str]) -> Tensor:
-        """Captions as the UNet reads them, (b, n, d): always in single precision, for they are kept by whoever asks."""
-        with torch.autocast(next(self.parts.unet.parameters()).device.type, enabled=False):
-            return self._texts(captions)
+        """Captions as the UNet reads them, (b, n, d)."""
+        return self._texts(captions)
 
     @torch.no_grad()
     def alone(self, latent: Tensor, timestep: Tensor, context: Tensor) -> Tensor:

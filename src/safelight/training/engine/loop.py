@@ -7,7 +7,6 @@ the seed and n alone. So a resumed run sees just what it would have seen, and co
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
@@ -40,7 +39,10 @@ class Progress:
     step: int
     total: int
     figures: dict[str, float]
-    samples_per_second: float
+
+
+class OutOfPatience(BadInput):
+    """Too many steps in a row had gradients that are not finite; every process comes to this after the same step."""
 
 
 def train(
@@ -81,7 +83,7 @@ def _steps(
         try:
             with processes.heard():
                 yield from _turn(task, config, folder, state, loaded, log)
-        except GeneratorExit:
+        except (GeneratorExit, OutOfPatience):  # in all processes at once
             keep_unsaved(state, config, folder, log)
             processes.wait()
             raise
@@ -101,16 +103,14 @@ def _turn(
     if place.reported < place.step and due(config.evaluate_every, config, place.step):
         report(task, config, state, folder / "sheets", log)  # the one that the run was interrupted in
     while place.step < config.steps:
-        clock = time.perf_counter()
         figures = take_step(task, config, state, islice(loaded, config.accumulate), log)
-        rate = config.accumulate * config.batch_size / (time.perf_counter() - clock)
         check_patience(config, state)
         if due(config.evaluate_every, config, place.step):
             figures |= report(task, config, state, folder / "sheets", log)
         if due(config.save_every, config, place.step):
             keep(state, config, folder, log)
             state.processes.wait()
-        yield Progress(place.step, config.steps, figures, rate)
+        yield Progress(place.step, config.steps, figures)
 
 
 def take_step(
@@ -176,7 +176,7 @@ def figures_of(losses: Mapping[str, Tensor], bad: int, processes: Processes) -> 
 
 
 def check_patience(config: LoopConfig, state: State) -> None:
-    """Raise BadInput after too many skipped steps in a row; the weights are those of the last step that was taken.
+    """Raise OutOfPatience after too many skipped steps in a row; the weights are those of the last step that was taken.
 
     In fp16 that counts only once the scale of the loss has come down: the first steps find out how high it may be.
     """
@@ -184,7 +184,7 @@ def check_patience(config: LoopConfig, state: State) -> None:
     if place.in_a_row < config.patience or state.scaler.get_scale() > 1:
         return
     count, place.in_a_row = place.in_a_row, 0
-    raise BadInput(
+    raise OutOfPatience(
         f"The gradients of {count} steps in a row, up to step {place.step}, were not finite; the weights of step "
         f"{place.step - count} are kept. Try a loop.learning_rate below {config.learning_rate:g}, or "
         f'loop.precision = "fp32".'
@@ -257,9 +257,9 @@ def due(every: int, config: LoopConfig, step: int) -> bool:
 
 
 def learning_rate(config: LoopConfig, step: int) -> float:
-    """The learning rate of a step: a linear rise, then half a cosine down to a hundredth, or none."""
+    """The learning rate of a step: a linear rise, then half a cosine down to a hundredth (Loshchilov & Hutter 2017)."""
     rise = min(1.0, (step + 1) / max(1, config.warmup))
-    share = min(1.0, step / config.steps)
+    share = min(1.0, max(0, step - config.warmup) / max(1, config.steps - config.warmup))
     fall = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)) if config.decay == "cosine" else 1.0
     return config.learning_rate * rise * fall
 

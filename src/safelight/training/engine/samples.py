@@ -14,8 +14,13 @@ from safelight.training.engine.settings import LoopConfig
 from safelight.training.engine.task import Task
 
 FEWEST = 10  # bad ones that stop a run: chance alone gives a few
+TRIES = 8  # that are bad one after the other, before others of the same shape are given up
 TOLD = 3  # bad ones that the last sentence quotes
 notes = logging.getLogger(__name__)
+
+
+class Spent(Exception):
+    """At a position there is no sample that can be read: the few of the shape that it must have are bad."""
 
 
 class Samples:
@@ -34,26 +39,27 @@ class Samples:
     def at(self, position: int) -> tuple[Any, int]:
         """The sample at a position, and how many bad ones it replaces; which one replaces them follows from the seed.
 
-        Raises BadInput where too many are bad.
+        Raises BadInput where too many positions' own samples are bad, and Spent where those that may replace one are.
         """
-        index, random, bad = self.order[position], Random(f"{self.seed}/{position}"), 0
-        while True:
+        index, random = self.order[position], Random(f"{self.seed}/{position}")
+        for bad in range(TRIES):
             try:
                 sample = self.task.sample(index, random)
             except BadSample as error:
-                bad += 1
-                self._count(index, str(error))
+                self._count(index, str(error), replacing=bad > 0)
             else:
-                with self.lock:
-                    self.tries += 1
+                if not bad:
+                    with self.lock:
+                        self.tries += 1
                 return sample, bad
-            random = Random(f"{self.seed}/{position}/{bad}")
+            random = Random(f"{self.seed}/{position}/{bad + 1}")
             index = self.order.another(position, random)
+        raise Spent(f"{TRIES} samples in a row for position {position} cannot be read.")
 
-    def _count(self, index: int, fault: str) -> None:
+    def _count(self, index: int, fault: str, *, replacing: bool) -> None:
         with self.lock:
-            self.tries += 1
-            self.bad_tries += 1
+            self.tries += not replacing
+            self.bad_tries += not replacing
             if index not in self.bad:
                 self.bad[index] = fault
                 notes.warning("%s Another sample takes its place.", fault)

@@ -48,7 +48,8 @@ class LoopConfig:
         check_bounds("loop", self, 2, float("inf"), "keep")
         check_bounds("loop", self, 0, float("inf"), "learning_rate", "warmup", "weight_decay", "workers", "seed")
         check_bounds("loop", self, 1, float("inf"), "silence")
-        check_bounds("loop", self, 0, 1, "beta2", "average_decay", "bad_share")
+        check_bounds("loop", self, 0, 1, "average_decay", "bad_share")
+        check_bounds("loop", self, 0, 0.999999, "beta2")
         for number, decay in enumerate(self.more_averages):
             if not 0 <= decay <= 1 or decay in (self.average_decay, *self.more_averages[:number]):
                 raise BadInput(

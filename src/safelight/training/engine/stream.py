@@ -19,7 +19,7 @@ from torch.utils.data import default_collate
 
 from safelight.training.engine.noise import SampleNoise
 from safelight.training.engine.processes import ALONE, Processes
-from safelight.training.engine.samples import Samples
+from safelight.training.engine.samples import Samples, Spent
 from safelight.training.engine.settings import LoopConfig
 from safelight.training.engine.task import Task
 
@@ -51,9 +51,19 @@ def batches(
 
     def load(start: int) -> Batch:
         places = processes.share(range(start, start + size))
-        drawn = [samples.at(place) for place in places]
+        drawn = draw(places)
         noise = SampleNoise(config.seed, places, step=start // (config.accumulate * size))
         return Batch(default_collate([sample for sample, _ in drawn]), noise, sum(bad for _, bad in drawn))
+
+    def draw(places: Sequence[int]) -> list[tuple[Any, int]]:
+        given_up = 0
+        while True:
+            try:
+                found = [samples.at(place + given_up * size) for place in places]
+            except Spent:
+                given_up += 1  # those of the next batch stand in for all of them: the shape of a batch is one
+            else:
+                return [(sample, bad + (given_up > 0)) for sample, bad in found]
 
     device = torch.device(config.device)
     for batch in in_order(load, positions[::size], config.workers):

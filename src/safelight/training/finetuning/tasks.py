@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from safelight.data.record import Record
 from safelight.errors import BadInput
-from safelight.training.captions import all_of_few, with_caption, with_captions
+from safelight.training.captions import with_caption, with_captions
 from safelight.training.diffusion.kinds import shown_of
 from safelight.training.diffusion.learner import Learner, UNetAndText, WholeUNet
 from safelight.training.diffusion.settings import ObjectiveConfig
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 def finetune_task(inputs: Inputs, recipe: FinetuneRecipe, records: list[Record]) -> Task[Any]:
     """A whole model goes on learning: its UNet, or its text encoder too."""
     start = open_start(model_of(inputs), recipe.loop.device)
-    found = with_caption(all_of_few(records), recipe.data.caption)
+    found = with_caption(records, recipe.data.caption)
     shown = shown_of(start.parts, recipe.data, found)
     check_followed(recipe.following, start.parts, recipe.objective, recipe.data, recipe.model)
     enter(inputs, start)
@@ -50,7 +50,7 @@ def finetune_task(inputs: Inputs, recipe: FinetuneRecipe, records: list[Record])
 def lora_task(inputs: Inputs, recipe: LoRARecipe, records: list[Record]) -> Task[Any]:
     """A LoRA learns beside a model that stays as it is."""
     start = open_start(model_of(inputs), recipe.loop.device, recipe.adapter.frozen)
-    found = with_caption(all_of_few(records), recipe.data.caption)
+    found = with_caption(records, recipe.data.caption)
     shown = shown_of(start.parts, recipe.data, found)
     enter(inputs, start)
     drawn = drawn_before(start, recipe.prior, inputs.out, recipe.loop.device)
@@ -65,7 +65,7 @@ def embedding_task(inputs: Inputs, recipe: EmbeddingRecipe, records: list[Record
     check_draws_from_text(start, "a word")
     learner = LearntWord(start.parts, recipe.word)
     captions = [template.format(word=recipe.word.word) for template in recipe.word.templates]
-    found = with_captions(all_of_few(records), captions)
+    found = with_captions(records, captions)
     enter(inputs, start)
     return DiffusionTask(learner, ShownText(recipe.data), recipe.objective, recipe.data, found, inputs.out)
 
@@ -74,7 +74,7 @@ def controlnet_task(inputs: Inputs, recipe: ControlNetRecipe, records: list[Reco
     """A ControlNet learns to steer a model that stays as it is."""
     start = open_start(model_of(inputs), recipe.loop.device, recipe.control.frozen)
     check_draws_from_text(start, "a ControlNet")
-    found = with_caption(all_of_few(records), recipe.data.caption)
+    found = with_caption(records, recipe.data.caption)
     check_hints(found, recipe.control.hint)
     shown = ShownHint(shown_of(start.parts, recipe.data, found), recipe.control.hint)
     learner = LearntControl(start.parts)

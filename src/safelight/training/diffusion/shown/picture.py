@@ -12,6 +12,7 @@ import torch
 from safelight.conditioning.depth_map import beside_depth
 from safelight.data.captions import choose
 from safelight.diffusion.conditioning import Conditioning
+from safelight.errors import BadInput
 from safelight.images import grey_to_tensor, to_tensor
 from safelight.training.diffusion.learner import Learner
 from safelight.training.diffusion.shown.text import ShownText
@@ -22,12 +23,17 @@ class ShownInstruction:
     """The companion picture `before`, and the instruction that made this one of it (Brooks et al. 2023, section 3.2).
 
     Of the samples a share, the caption dropout, is without the instruction, as many without the picture, and as many
-    without either: two guidances steer what was learnt so.
+    without either: two guidances steer what was learnt so. Raises BadInput for a share of which there are no three.
     """
 
     def __init__(self, text: ShownText) -> None:
         self.text = text
         self.share = text.settings.dropout
+        if self.share > 1 / 3:
+            raise BadInput(
+                f"data.caption_dropout is {self.share}; where an instruction is shown it must be from 0 to 0.333, for "
+                "so many samples are without the text, as many without the picture, and as many without either."
+            )
         self.spoken = replace(text.settings, dropout=0.0)
 
     def entries(self, view: View, random: Random) -> dict[str, Any]:
