@@ -14,7 +14,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 LONGEST = 400  # lines
 EMPTY_NAMES = {"utils", "util", "common", "helpers", "helper", "base", "misc"}
 
-FOUNDATION = {"errors", "configs"}
+FOUNDATION = {"errors", "configs", "paths"}
 NETWORKS = {"text", "autoencoder", "unet", "conditioning"}
 PICTURES = {"images", "recipe", "request", "source"}
 RUNNING = {"run", "networks", "adapted", "tasks", "opening"}
@@ -24,6 +24,7 @@ ATTACHED = {"weights", "adapters"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "configs": {"errors"},
+    "paths": {"errors"},
     "catalog": FOUNDATION,
     "images": FOUNDATION,
     "recipe": FOUNDATION,

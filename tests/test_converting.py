@@ -14,16 +14,18 @@ from tasks.family import FAMILY, built
 from tiny_model import tiny_parts
 
 import safelight
-from safelight.adapters import Embedding, open_embedding, save_embedding
+from safelight.adapters import Embedding, open_embedding, open_lora, save_embedding
 from safelight.apps.cli import main
 from safelight.autoencoder import TinyAutoencoder, WithTinyDecoder
 from safelight.configs import TinyAutoencoderConfig
 from safelight.converting import convert
 from safelight.errors import BadCheckpoint, BadInput
+from safelight.opening import BUNDLED
 from safelight.pipeline import Pipeline
 from safelight.text import TextEncoder
 from safelight.unet import UNet
-from safelight.weights import Parts, save_autoencoder, save_folder, save_tiny_halves, save_unet
+from safelight.weights import Parts, open_folder, save_autoencoder, save_folder, save_tiny_halves, save_unet
+from safelight.weights.folder import FEW_STEPS
 from safelight.weights.formats import read_file
 from safelight.weights.single_file import save_single_file
 
@@ -236,3 +238,32 @@ def wider_parts() -> Parts:
     text = replace(own.text_encoder.config, width=48, hidden_width=96)
     unet = replace(own.unet.config, context_width=48)
     return replace(own, text_encoder=built(lambda: TextEncoder(text)), unet=built(lambda: UNet(unet)))
+
+
+def test_a_text_encoder_alone(model_folder: Path, tmp_path: Path) -> None:
+    convert(model_folder / "text_encoder", tmp_path / "text")
+    assert same(bytes_of(model_folder / "text_encoder"), bytes_of(tmp_path / "text"))
+
+
+def test_a_lora_for_a_model_of_another_make(tmp_path: Path) -> None:
+    own = BUNDLED / FEW_STEPS
+    with pytest.raises(BadCheckpoint, match="no LoRA for this kind of model"):
+        convert(own, tmp_path / "a.safetensors", style="kohya")
+    assert main(["convert", str(own), str(tmp_path / "a.safetensors"), "--style", "kohya", "--for", "bundled"]) == 0
+    convert(tmp_path / "a.safetensors", tmp_path / "b.safetensors", style="diffusers", made_for="bundled")
+    unet = open_folder(BUNDLED).unet.config
+    before, after = (open_lora(path, unet).unet for path in (own, tmp_path / "b.safetensors"))
+    assert before.keys() == after.keys()
+    assert all(torch.allclose(update.delta(), after[name].delta()) for name, update in before.items())
+
+
+def test_eight_bits_that_were_interrupted_leave_nothing(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("safelight.weights.network_folder.pack_rows", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        convert(model_folder, tmp_path / "small", dtype=torch.int8)
+    assert list(tmp_path.iterdir()) == []

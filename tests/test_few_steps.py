@@ -261,3 +261,16 @@ def test_a_folder_may_say_what_suits_its_model(tmp_path: Path) -> None:
     (tmp_path / "model" / USUAL).write_text('{"guidance": 3}')
     with pytest.raises(BadCheckpoint, match=r"usual.json' has guidance; allowed are num_inference_steps, guidance_sca"):
         safelight.load(tmp_path / "model")
+
+
+def test_what_is_on_is_not_put_on_again(student: Path) -> None:
+    pipe = safelight.load(student, device="cpu", fast=True)
+    with pytest.raises(BadInput, match="is on already"):
+        pipe.add_few_steps()
+
+
+def test_it_is_found_from_another_folder(student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(student.parent)
+    pipe = safelight.load(student.name, device="cpu")
+    monkeypatch.chdir(tmp_path)
+    pipe.add_few_steps()

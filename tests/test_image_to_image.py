@@ -160,3 +160,17 @@ def test_texts_of_the_source_do_not_pass_for_the_pictures_own(pipe: Pipeline, pi
     drawn = draw(pipe, image=picture, strength=0)
     assert drawn.info.keys() == {"parameters", "safelight"}
     assert picture.info == {"workflow": "somebody else's", "safelight": "{}"}
+
+
+@pytest.mark.parametrize(("strength", "steps"), [(0.2, 4), (0.01, 20)])
+def test_a_strength_of_which_no_step_is_left_is_refused(
+    pipe: Pipeline, picture: Image.Image, strength: float, steps: int
+) -> None:
+    with pytest.raises(BadInput, match=rf"strength is {strength} of {steps} steps.*at least {1 / steps}"):
+        draw(pipe, image=picture, strength=strength, num_inference_steps=steps)
+    assert draw(pipe, image=picture, strength=1 / steps, num_inference_steps=steps).tobytes() != picture.tobytes()
+
+
+def test_an_array_is_no_picture(pipe: Pipeline) -> None:
+    with pytest.raises(BadInput, match="must be a file's name or a PIL picture, got ndarray"):
+        draw(pipe, image=numpy.zeros((64, 64, 3), "uint8"))

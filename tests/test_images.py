@@ -227,3 +227,9 @@ def test_an_interruption_while_writing_leaves_nothing(
     with pytest.raises(KeyboardInterrupt):
         write_picture(picture, tmp_path / "x.png")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_sixteen_bits_with_a_transparent_value_become_eight() -> None:
+    grey = Image.fromarray(numpy.full((4, 4), 40 * 257, "uint16"))
+    grey.info["transparency"] = 7
+    assert scaled(grey, 4, 4).getpixel((0, 0)) == (40, 40, 40)

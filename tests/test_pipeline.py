@@ -104,7 +104,8 @@ def test_every_argument_is_heard(change: dict[str, Any], pipe: Pipeline) -> None
         (0.25, 0.5, range(2, 4)),
         (0.25, 1.0, range(2, 8)),
         (1.0, 1.0, range(0)),
-        (0.75, 0.5, range(0)),
+        (0.7, 0.71, range(6, 7)),
+        (0.99, 1.0, range(7, 8)),
     ],
 )
 @pytest.mark.parametrize("sampler", ["dpmpp_2m", "ddim", "euler_ancestral"])
@@ -445,3 +446,19 @@ def test_a_unet_that_needs_more_than_a_prompt_says_so(model_folder: Path) -> Non
     pipeline.unet = UNet(replace(pipeline.unet.config, in_channels=9))
     with pytest.raises(BadInput, match=r"takes 9 channels, not 4\) .* needs image .* and mask_image"):
         pipeline("a red fox")
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_few_steps_are_steered_too(pipe: Pipeline, monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+    rows: list[int] = []
+    predict = pipe.predict
+    monkeypatch.setattr(pipe, "predict", lambda latent, *others: rows.append(len(latent)) or predict(latent, *others))
+    pipe(PROMPT, sampler="euler", grid=None, num_inference_steps=steps, guidance_start=0.2, guidance_end=0.4)
+    assert rows.count(2) == 1
+
+
+@pytest.mark.parametrize("options", [{"prediction": "velocity"}, {"weights": "ema"}])
+def test_words_that_open_nothing(model_folder: Path, options: dict[str, Any]) -> None:
+    ((name, word),) = options.items()
+    with pytest.raises(BadInput, match=f"{name} '{word}' is unknown"):
+        load(model_folder, **options)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from typing import Any
 
+import numpy
 import pytest
 
 from safelight.errors import BadInput
@@ -98,3 +99,16 @@ def test_an_unknown_argument_gets_the_nearest_name() -> None:
 def test_a_request_is_checked_without_torch() -> None:
     code = "import sys, safelight.request; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_numbers_of_numpy_are_pythons_own() -> None:
+    given = {"width": numpy.int64(64), "seed": numpy.uint8(3), "strength": numpy.float32(0.5), "num_images": 2}
+    request = Request.of("a", given)
+    assert [type(getattr(request, name)) for name in given] == [int, int, float, int]
+    assert (request.width, request.seed, request.strength) == (64, 3, 0.5)
+
+
+def test_guidance_that_ends_before_it_begins() -> None:
+    with pytest.raises(BadInput, match=r"guidance_start is 0.5 and guidance_end 0.4; .* the end must not come first"):
+        Request(prompt="a", guidance_start=0.5, guidance_end=0.4)
+    assert Request(prompt="a", guidance_start=0.5, guidance_end=0.4, guidance_scale=1).guidance_start == 0.5

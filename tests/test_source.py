@@ -65,3 +65,23 @@ def test_a_digest_knows_pixels_size_and_mode(picture: Image.Image) -> None:
     changed.putpixel((63, 63), (1, 2, 3))
     reshaped = Image.frombytes("RGB", (32, 128), picture.tobytes())
     assert len({digest(one) for one in (picture, changed, reshaped, picture.convert("L"))}) == 4
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_a_mask_that_lets_something_through_is_refused(picture: Image.Image, mode: str) -> None:
+    mask = Image.new("RGBA", picture.size, (0, 0, 0, 0))
+    mask.paste((255, 255, 255, 255), (8, 8, 40, 40))
+    with pytest.raises(BadInput, match="mask_image has transparent places; it must be white where"):
+        open_source(picture, mask.convert(mode), 64, 64)
+    opaque = Image.alpha_composite(Image.new("RGBA", picture.size, "black"), mask)
+    source = open_source(picture, opaque.convert(mode), 64, 64)
+    assert source is not None
+    assert source.mask_tensor.sum() == 32 * 32
+
+
+@pytest.mark.parametrize(("mode", "white"), [("L", 1), ("L", 127), ("F", 1.0), ("I", 255)])
+def test_a_mask_in_which_nothing_counts_as_white_is_refused(picture: Image.Image, mode: str, white: float) -> None:
+    mask = Image.new(mode, picture.size, 0)
+    mask.paste(white, (8, 8, 40, 40))
+    with pytest.raises(BadInput, match=f"mask_image, a picture in {mode}, is nowhere white, though not all black"):
+        open_source(picture, mask, 64, 64)

@@ -80,6 +80,8 @@ class Adapted(Networks):
         Raises BadInput for a model that has neither.
         """
         before = self.few_steps, self.tiny_decoder, self.sampler
+        if any(adapter.kind == "few_steps" for adapter in self._adapters):
+            raise BadInput("What this model has for few steps is on already; `detach` what was added before.")
         if self.few_steps is None and self.tiny_decoder is None:
             raise BadInput(
                 "This model has no LoRA for few steps beside it; `safelight train distill` with distill.learner "

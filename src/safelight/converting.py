@@ -6,6 +6,7 @@ adapter that was asked for.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from safelight.autoencoder import Autoencoder, TinyAutoencoder
 from safelight.configs import Prediction
 from safelight.errors import BadInput, unknown_name
 from safelight.opening import ENDINGS, Averaging, Model, is_bundled, located, open_model
+from safelight.paths import is_there
 from safelight.text import BertEncoder, ImageEmbedder, TextEncoder
 from safelight.unet import UNet
 from safelight.weights import (
@@ -37,13 +39,12 @@ from safelight.weights import (
     save_tiny_autoencoder,
     save_unet,
 )
-from safelight.weights.fields import Fields
 from safelight.weights.files import write_tensors
 from safelight.weights.folder import LOADERS
 from safelight.weights.formats import read_file
 from safelight.weights.key_table import KeyTable
 from safelight.weights.model_index import NAME
-from safelight.weights.network_folder import CONFIG, pack_folder
+from safelight.weights.network_folder import CONFIG, class_of, pack_folder
 from safelight.weights.original import original_autoencoder_keys, original_unet_keys
 from safelight.weights.recognition import recognise
 from safelight.weights.recognition.notes import write_part_notes
@@ -80,24 +81,36 @@ def convert(
     variant: str | None = None,
     prediction: Prediction | None = None,
     weights: Averaging = "averaged",
+    made_for: Model | None = None,
 ) -> str:
     """Write `source` (a model, a part or an adapter, anywhere) as `out`, and say what it was.
 
     dtype: None keeps the numbers as they are, to the bit; int8 packs the matrices of a folder, in its files alone.
-    style: of an adapter's file. The others are those of `opening.open_model`. Raises BadInput where
+    style: of an adapter's file. made_for: the model that a LoRA is for, whose layers it names; None is one of Stable
+    Diffusion's make. The others are those of `opening.open_model`. Raises BadInput where
     `out` is taken or cannot say what `source` is, BadCheckpoint for a source that cannot be opened.
     """
     out = Path(out)
     check_free(out, dtype)
-    what = _write_as(source, out, dtype, style, variant, prediction, weights)
-    if dtype == torch.int8:
-        pack_folder(out)
+    what = _write_as(source, out, dtype, style, variant, prediction, weights, made_for)
+    pack_where_asked(out, dtype)
     return what
+
+
+def pack_where_asked(out: Path, dtype: torch.dtype | None) -> None:
+    """The folder that was just written in eight bits, if that is the dtype; it is taken away again where that fails."""
+    if dtype != torch.int8:
+        return
+    try:
+        pack_folder(out)
+    except BaseException:
+        shutil.rmtree(out, ignore_errors=True)
+        raise
 
 
 def check_free(out: Path, dtype: torch.dtype | None) -> None:
     """Raise BadInput where `out` is taken, or cannot hold what is written in `dtype`."""
-    if out.exists():
+    if is_there(out):
         raise BadInput(f"{str(out)!r} is there already; name a new file ({FILE}) or folder.")
     if dtype == torch.int8 and out.suffix == FILE:
         raise BadInput(f"dtype is int8 and {str(out)!r} one file; eight bits are written in a folder.")
@@ -133,12 +146,13 @@ def _write_as(
     variant: str | None,
     prediction: Prediction | None,
     weights: Averaging,
+    made_for: Model | None,
 ) -> str:
     if not is_bundled(source) and source is not None:
         path = located(source, variant)
         kind = kind_of(path)
         if kind in ADAPTERS:
-            return _convert_adapter(kind, path, out, dtype, style)
+            return _convert_adapter(kind, path, out, dtype, style, made_for)
         if kind != "model":
             check_ending(out)
             return _convert_part(path, out, dtype, variant)
@@ -155,8 +169,7 @@ def kind_of(path: Path) -> str:
         if (path / NAME).is_file():
             return "model"
         if (path / CONFIG).is_file():
-            named = Fields.read(path / CONFIG).values.get("_class_name")
-            return "controlnet" if named == "ControlNetModel" else "part"
+            return "controlnet" if class_of(path) == "ControlNetModel" else "part"
         return "lora" if any(path.rglob("adapter_model.*")) or any(path.glob("pytorch_lora_weights.*")) else "model"
     tensors = read_file(path).tensors
     kinds = {found.kind for found in recognise(tensors).found}
@@ -167,7 +180,9 @@ def kind_of(path: Path) -> str:
     return "model" if kinds >= WHOLE or not kinds else "part"
 
 
-def _convert_adapter(kind: str, path: Path, out: Path, dtype: torch.dtype | None, style: str | None) -> str:
+def _convert_adapter(
+    kind: str, path: Path, out: Path, dtype: torch.dtype | None, style: str | None, made_for: Model | None
+) -> str:
     if kind == "controlnet":
         if style is not None:
             raise BadInput(f"style is {style!r}; a ControlNet is written as a folder or as one file ({FILE}).")
@@ -184,7 +199,8 @@ def _convert_adapter(kind: str, path: Path, out: Path, dtype: torch.dtype | None
             )
         raise unknown_name("style", style, styles)
     if kind == "lora":
-        save_lora(out, open_lora(path), style)
+        unet = None if made_for is None else open_model(made_for)[0].unet.config
+        save_lora(out, open_lora(path, unet), style, unet)
         return f"the LoRA {path.name}"
     save_embedding(out, open_embedding(path), style)
     return f"the embedding {path.name}"
@@ -192,7 +208,7 @@ def _convert_adapter(kind: str, path: Path, out: Path, dtype: torch.dtype | None
 
 def _convert_part(path: Path, out: Path, dtype: torch.dtype | None, variant: str | None) -> str:
     if path.is_dir():
-        kind = str(Fields.read(path / CONFIG).values.get("_class_name"))
+        kind = class_of(path)
         if kind not in LOADERS:
             raise unknown_name("class", kind, LOADERS)
         network: nn.Module = LOADERS[kind](path, in_memory(dtype), variant)

@@ -50,7 +50,7 @@ def read_picture(source: str | os.PathLike[str] | Picture) -> Picture:
             return ImageOps.exif_transpose(source)
         with Image.open(source, formats=FORMATS) as picture:
             return ImageOps.exif_transpose(picture)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, TypeError, SyntaxError, Image.DecompressionBombError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise BadInput(f"{name} is not a readable picture ({reason}); {', '.join(FORMATS)} are read.") from error
 
@@ -80,11 +80,11 @@ def to_picture(image: Tensor) -> Picture:
 
 def scaled(picture: Picture, width: int, height: int) -> Picture:
     """RGB, of that size in pixels; transparency is laid over white."""
-    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     if picture.mode.startswith("I"):  # 16-bit grey, which Pillow would clip at 255
         picture = picture.convert("I").point(lambda value: value / 257).convert("L")
+    elif picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     picture = picture.convert("RGB")
     return picture if picture.size == (width, height) else picture.resize((width, height), Image.Resampling.LANCZOS)
 
@@ -121,10 +121,11 @@ def check_writable(path: Path) -> None:
 def write_picture(picture: Picture, path: Path) -> None:
     """Write a picture beside its place and then move it there; raises BadInput where that cannot be done."""
     check_writable(path)
-    beside = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
+    place = path.resolve()  # behind a link is the file that it means
+    beside = place.with_name(f".{secrets.token_hex(8)}{path.suffix}")
     try:
         picture.save(beside, quality=95)
-        beside.replace(path)
+        beside.replace(place)
     except (OSError, ValueError) as error:  # the latter of a size that the format does not have
         raise BadInput(f"{str(path)!r} cannot be written: {getattr(error, 'strerror', None) or error}.") from error
     finally:

@@ -13,11 +13,10 @@ from typing import cast
 import torch
 from torch import nn
 
-from safelight.converting import check_ending, check_free, in_memory, write_model
+from safelight.converting import check_ending, check_free, in_memory, pack_where_asked, write_model
 from safelight.errors import BadInput
 from safelight.opening import Model, open_model
 from safelight.weights import Parts
-from safelight.weights.network_folder import pack_folder
 
 # What learns together. Latents go on meaning what the first model's autoencoder makes of them.
 MERGED = ("text_encoder", "class_embedder", "rescaler", "unet")
@@ -46,8 +45,7 @@ def merge(
     begun, begun_name = (None, "") if base is None else open_model(base)
     merge_into(merged, other, begun, share=share)
     left = write_model(out, merged)
-    if dtype == torch.int8:
-        pack_folder(out)
+    pack_where_asked(out, dtype)
     if begun is None:
         return f"{name}, {share:g} of the way to {other_name}{left}"
     return f"{name}, with {share:g} of what {other_name} has learnt since {begun_name}{left}"

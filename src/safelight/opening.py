@@ -6,14 +6,15 @@ import hashlib
 import os
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from safelight.autoencoder import TinyDecoder
 from safelight.configs import Prediction
-from safelight.errors import BadInput
+from safelight.errors import BadInput, unknown_name
+from safelight.paths import is_there
 from safelight.single_part import Slot, in_place_of, open_single_part
 from safelight.weights import Parts, open_folder
 from safelight.weights.fields import Fields
@@ -55,11 +56,15 @@ def open_model(
     unet: parts to use instead of the model's own, in a folder or a file. Raises BadInput for what is no model,
     BadCheckpoint for one that is damaged, or whose parts do not fit together.
     """
+    if prediction is not None and prediction not in get_args(Prediction):
+        raise unknown_name("prediction", prediction, get_args(Prediction))
+    if weights not in get_args(Averaging):
+        raise unknown_name("weights", weights, get_args(Averaging))
+    path = located(model, variant)
     if model is None or is_bundled(model):
-        path, name = BUNDLED, "bundled"
+        name = "bundled"
     else:
-        path = located(model, variant)
-        name = Path(model).resolve().name if Path(model).exists() else str(model)
+        name = Path(model).resolve().name if is_there(Path(model)) else str(model)
     swaps: dict[Slot, Model | None] = {"autoencoder": autoencoder, "text_encoder": text_encoder, "unet": unet}
     others = {
         slot: open_single_part(located(source), slot, dtype) for slot, source in swaps.items() if source is not None
@@ -84,13 +89,15 @@ def open_model(
     return parts, name
 
 
-def located(model: Model, variant: str | None = None) -> Path:
+def located(model: Model | None, variant: str | None = None) -> Path:
     """Where a model's folder or file is on this machine; what only the hub has is fetched. Raises BadInput.
 
     The folder of a training run that has come to its end stands for the model in it.
     """
+    if model is None or is_bundled(model):
+        return BUNDLED
     path = Path(model)
-    if path.exists():
+    if is_there(path):
         return path / OF_A_RUN if (path / OF_A_RUN / NAME).is_file() and not (path / NAME).is_file() else path
     text = os.fspath(model)
     a_file = path.suffix in ENDINGS and text.count("/") == 1  # a file on the hub is owner/name/file

@@ -148,6 +148,12 @@ class Pipeline(Adapted):
             {name: open_map(name, given, width, height) for name, given in maps.items() if given is not None},
             [read_picture(hint) for hint in request.control_images],
         )
+        if run.total == 0 and run.strength > 0:
+            steps = request.num_inference_steps
+            raise BadInput(
+                f"strength is {run.strength:g} of {steps} steps, which is no step at all; it must be 0, or at least "
+                f"{1 / steps:.3g}, or take more steps."
+            )
         if request.latents is not None:
             check_latents(request.latents, (count, *self._latent_shape(run)))
         return run
@@ -230,8 +236,8 @@ class Pipeline(Adapted):
             check_size("height", height, factor)
             return width, height
         multiple = max(8, factor)
-        given = request.image or request.depth_map or request.semantic_map
-        width, height = picture_size(given if task.keeps_size else None, self.size, multiple)
+        given = [one for one in (request.image, request.depth_map, request.semantic_map) if one is not None]
+        width, height = picture_size(given[0] if given and task.keeps_size else None, self.size, multiple)
         width, height = request.width or width, request.height or height
         check_size("width", width, multiple)
         check_size("height", height, multiple)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 from safelight.errors import BadInput, unknown_name
@@ -75,7 +76,7 @@ class Request:
         for name in options:
             if name not in known:
                 raise unknown_name("argument", name, known)
-        return cls(prompt=prompt, **options)
+        return cls(prompt=prompt, **{name: plain_number(value) for name, value in options.items()})
 
     def __post_init__(self) -> None:
         if not isinstance(self.prompt, str | list | tuple):
@@ -106,6 +107,11 @@ class Request:
         finite("guidance_start", self.guidance_start, 0, 1)
         finite("guidance_end", self.guidance_end, 0, 1)
         finite("image_guidance_scale", self.image_guidance_scale, 0, 1000)
+        if self.guidance_start > self.guidance_end and self.guidance_scale != 1:
+            raise BadInput(
+                f"guidance_start is {self.guidance_start:g} and guidance_end {self.guidance_end:g}; guidance lies "
+                "between the two, so the end must not come first (what is not given is the model's own)."
+            )
         if self.mask_image is not None and self.image is None:
             raise BadInput("mask_image was given without image; a mask says which part of a picture is to be redrawn.")
 
@@ -126,6 +132,13 @@ class Request:
     def picture_prompts(self) -> list[str]:
         """The prompt of each picture."""
         return [prompt for prompt in self.prompts for _ in range(self.num_images)]
+
+
+def plain_number(value: Any) -> Any:
+    """Python's own number for one of NumPy's; anything else as it is."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return value
+    return int(value) if isinstance(value, Integral) else float(value)
 
 
 def check_text(name: str, text: object) -> None:

@@ -13,10 +13,9 @@ from safelight.autoencoder import Autoencoder, TinyAutoencoder, TinyDecoder, Wit
 from safelight.errors import BadInput
 from safelight.text import BertEncoder, TextEncoder
 from safelight.unet import UNet
-from safelight.weights.fields import Fields
 from safelight.weights.folder import LOADERS
 from safelight.weights.formats import read_file
-from safelight.weights.network_folder import CONFIG
+from safelight.weights.network_folder import CONFIG, class_of
 from safelight.weights.parts import AnyAutoencoder
 from safelight.weights.recognition import recognise
 from safelight.weights.single_file import open_part
@@ -39,8 +38,7 @@ def open_single_part(path: Path, slot: Slot, dtype: torch.dtype | None = None) -
     inside, kinds = SLOTS[slot]
     if path.is_dir():
         folder = path / inside if (path / inside / CONFIG).is_file() else path
-        values = Fields.read(folder / CONFIG).values
-        name = str(values.get("_class_name") or next(iter(values.get("architectures") or []), ""))
+        name = class_of(folder)
         found: nn.Module = LOADERS[name](folder, dtype, None) if name in LOADERS else nn.Identity()
     else:
         among = recognise(read_file(path).tensors)

@@ -62,7 +62,22 @@ def open_source(
             f"mask_image is {masking.width} x {masking.height} pixels, image is {picture.width} x {picture.height}; "
             "both must be of one size."
         )
-    return Source(scaled(picture, width, height), black_or_white(scaled(masking, width, height)))
+    check_opaque(masking)
+    masked = black_or_white(scaled(masking, width, height))
+    if masked.getbbox() is None and masking.getbbox() is not None:
+        raise BadInput(
+            f"mask_image, a picture in {masking.mode}, is nowhere white, though not all black; what is to be redrawn "
+            "must be white (128 to 255 of 255)."
+        )
+    return Source(scaled(picture, width, height), masked)
+
+
+def check_opaque(mask: Image.Image) -> None:
+    """Raise BadInput for a mask that lets anything through: some mean by that to keep a place, others to redraw it."""
+    if mask.mode in ("RGBA", "LA", "PA") or "transparency" in mask.info:
+        alpha = mask.convert("RGBA").getchannel("A")
+        if alpha.point(lambda value: value < 255).getbbox() is not None:
+            raise BadInput("mask_image has transparent places; it must be white where image is redrawn, else black.")
 
 
 def black_or_white(mask: Image.Image) -> Image.Image:

@@ -97,3 +97,22 @@ def test_progress_and_interruption(model_folder: Path, tmp_path: Path) -> None:
     assert waited < 15  # on a busy machine; the whole run takes minutes, a step a tenth of a second
     assert b"Traceback" not in said
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", ">&- 2>&-"])
+def test_it_works_where_a_stream_is_closed(closed: str) -> None:
+    """As in a daemon."""
+    line = f"{sys.executable} -m safelight models {closed}"
+    ended = subprocess.run(["sh", "-c", line], env=ENVIRONMENT, capture_output=True, check=False)
+    assert ended.returncode == 0
+    assert ended.stderr == b""
+    assert bool(ended.stdout) == (closed == "2>&-")
+
+
+def test_letters_that_a_stream_cannot_say_are_escaped(tmp_path: Path) -> None:
+    environment = {**ENVIRONMENT, "PYTHONIOENCODING": "ascii"}
+    command = [*COMMAND, "info", str(tmp_path / "狐")]
+    ended = subprocess.run(command, env=environment, capture_output=True, check=False, text=True)
+    assert ended.returncode == 2
+    assert "\\u72d0" in ended.stderr
+    assert "Traceback" not in ended.stderr

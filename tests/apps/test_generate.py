@@ -199,9 +199,17 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "a negative seed": (["--seed", "-1"], "seed is -1"),
     "a huge seed": (["--seed", str(2**64)], f"seed is {2**64}"),
     "guidance that is no number": (["--guidance", "nan"], "guidance_scale is nan"),
-    "a strength above 1": (["--strength", "2"], "strength is 2.0; it must be a number from 0 to 1"),
+    "a strength above 1": (
+        ["--strength", "2", "--image", "text.png"],
+        "strength is 2.0; it must be a number from 0 to 1",
+    ),
     "no such picture": (["--image", "absent.png"], "No such file"),
     "a text as a picture": (["--image", "text.png"], "'text.png' is not a readable picture"),
+    "a strength alone": (["--strength", "0.5"], "--strength 0.5 was given without --image"),
+    "guidance that ends first": (["--guidance-start", "0.5", "--guidance-end", "0.25"], "the end must not come first"),
+    "a sheet of a picture's name": (["--count", "2", "--out", "c.png", "--sheet", "c-1.png"], "one of the pictures"),
+    "a sheet of the picture's name": (["--sheet", "picture-1.png"], "one of the pictures; give it another"),
+    "a model with too long a name": (["--model", "x" * 300], "cannot be looked at: File name too long"),
     "a mask alone": (["--mask", "text.png"], "mask_image was given without image"),
     "no such folder": (["--out", "no/x.png"], "'no' does not exist"),
     "a folder": (["--out", "folder.png"], "is a folder"),
@@ -243,3 +251,10 @@ def test_a_full_disk(words: list[str], capsys: pytest.CaptureFixture[str], monke
     monkeypatch.setattr("os.replace", full)
     assert "'picture-1.png' cannot be written: No space left on device" in refused(words, capsys)
     assert list(Path.cwd().iterdir()) == []
+
+
+def test_a_link_stays_one(words: list[str]) -> None:
+    Path("link.png").symlink_to("target.png")
+    assert main([*words, "--out", "link.png"]) == 0
+    assert Path("link.png").is_symlink()
+    assert Image.open("target.png").size == (64, 64)

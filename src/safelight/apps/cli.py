@@ -7,10 +7,12 @@ imported before that function runs, so that `--help` answers at once.
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from safelight import __version__
 from safelight.apps import convert, data, evaluate, fetch, generate, info, merge, models, replay, train
@@ -40,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code: 0 done, 2 wrong use or bad input, 1 a fault of ours."""
+    open_streams()
     logging.basicConfig(format="safelight: %(message)s", stream=sys.stderr, level=logging.WARNING)
     arguments = parser().parse_args(words)
     try:
@@ -58,6 +61,16 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"safelight: {error}", file=sys.stderr)
         return OUR_FAULT
     return DONE
+
+
+def open_streams() -> None:
+    """Let what is said go nowhere where a stream is closed, as in a daemon; escape letters that it cannot say."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  (open as long as the process)
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 if __name__ == "__main__":

@@ -59,6 +59,8 @@ def run(arguments: argparse.Namespace) -> None:
 
     for file in (*files, *([arguments.sheet] if arguments.sheet else [])):
         check_writable(file)
+    if arguments.sheet and arguments.sheet.resolve() in {file.resolve() for file in files}:
+        raise BadInput(f"--sheet is {str(arguments.sheet)!r}, the name of one of the pictures; give it another.")
     started = time.perf_counter()
     pipeline = pipeline_of(arguments)
     request = request_of(arguments, pipeline.usual)
@@ -96,17 +98,19 @@ def draw(pipeline: Pipeline, prepared: Run) -> Result:
         return pipeline.finish(prepared, latent)
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error):
-            count = len(prepared.request.picture_prompts)
+            count, dtype = len(prepared.request.picture_prompts), pipeline.placement.dtype_name
+            coarser = ", or less precise numbers (--dtype bfloat16)" if dtype == "float32" else ""
             raise BadInput(
-                f"There is not enough memory for {count} x {prepared.width} x {prepared.height} pixels in "
-                f"{pipeline.placement.dtype_name}; ask for fewer (--count), smaller ones (--width, --height), or less "
-                "precise numbers (--dtype bfloat16)."
+                f"There is not enough memory for {count} x {prepared.width} x {prepared.height} pixels in {dtype}; ask "
+                f"for fewer (--count) or smaller ones (--width, --height){coarser}."
             ) from error
         raise
 
 
 def request_of(arguments: argparse.Namespace, usual: Mapping[str, Any] | None = None) -> Request:
     """What the words on the command line ask for; `usual` are the defaults that are the model's own."""
+    if arguments.strength is not None and arguments.image is None:
+        raise BadInput(f"--strength {arguments.strength:g} was given without --image, of which it keeps a part.")
     given = {name: getattr(arguments, word) for word, name in LEFT_TO_THE_MODEL.items()}
     settled = {**(usual or {}), **{name: value for name, value in given.items() if value is not None}}
     return Request(

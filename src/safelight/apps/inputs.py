@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safelight.errors import BadInput
+from safelight.paths import is_there
 
 if TYPE_CHECKING:
     from safelight.conditioning import Box
@@ -90,7 +91,7 @@ def add_adapters(pipeline: Pipeline, arguments: argparse.Namespace) -> None:
 
 def _split(given: str) -> tuple[str, str]:
     """`file=extra` -> its two halves; a file of that whole name is taken as it is."""
-    if Path(given).exists():
+    if is_there(Path(given)):
         return given, ""
     file, _, extra = given.rpartition("=")
     return (file, extra) if file else (given, "")

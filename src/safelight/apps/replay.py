@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from safelight.apps.generate import draw
 from safelight.apps.terminal import add_json_argument, answer, prediction_of
 from safelight.errors import BadInput
+from safelight.paths import is_there
 from safelight.request import Request
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def check_recipe(recipe: Recipe, arguments: argparse.Namespace) -> None:
     check_sources(recipe.mask, arguments.mask, "--mask")
     for name, flag in MAPS.items():
         check_sources(recipe.inputs.get(name), getattr(arguments, flag), f"--{flag}")
-    if arguments.model is None and recipe.model != "bundled" and not Path(recipe.model or "?").exists():
+    if arguments.model is None and recipe.model != "bundled" and not is_there(Path(recipe.model or "?")):
         raise BadInput(f"The model {recipe.model!r} of this picture is not here; say with --model where it is.")
 
 
@@ -111,7 +112,7 @@ def opened_as(recipe: Recipe, arguments: argparse.Namespace) -> dict[str, Any]:
             raise BadInput(f"--{flag} {given!r} was given, but this picture was made with the model's own.")
         if given is not None:
             opened[part] = given
-        elif part in opened and not Path(opened[part]).exists():  # what a recipe names is not fetched from anywhere
+        elif opened.get(part, "bundled") != "bundled" and not is_there(Path(opened[part])):  # it is not fetched either
             what = f"The {part.replace('_', ' ')} {opened[part]!r} of this picture"
             raise BadInput(f"{what} is not here; say with --{flag} where it is.")
     return opened
@@ -179,7 +180,7 @@ def put_on(pipeline: Pipeline, recipe: Recipe) -> None:
         if kind == "few_steps":
             pipeline.add_few_steps()
             continue
-        if not Path(file).exists():
+        if not is_there(Path(file)):
             raise BadInput(f"This picture was drawn with the {kind} {file!r}, which is not there.")
         if kind == "lora":
             pipeline.add_lora(file, weight)

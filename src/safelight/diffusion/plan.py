@@ -190,12 +190,13 @@ class Plan:
     def steered(self, start: float, end: float, first: int = 0) -> Interval:
         """The timesteps with guidance, where the steps between these shares of all have it.
 
-        first: the steps that a late start leaves out, which do not count.
+        first: the steps that a late start leaves out, which do not count. Shares that hold anything hold a step.
         """
         levels = self.sigmas[first:-1]
-        begun, done = round(start * len(levels)), round(end * len(levels))
-        if begun >= done:
+        if start >= end or not len(levels):
             return NEVER
+        begun = min(round(start * len(levels)), len(levels) - 1)
+        done = max(round(end * len(levels)), begun + 1)
         highest = float(self.timestep_of(levels[begun])) if begun else ALWAYS.highest
         lowest = float(self.timestep_of(levels[done - 1])) if done < len(levels) else ALWAYS.lowest
         return Interval(lowest, highest)

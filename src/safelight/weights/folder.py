@@ -87,7 +87,8 @@ def open_folder(path: Path | str, dtype: torch.dtype | None = None, variant: str
             faults.append(str(error))
     if faults:
         raise BadCheckpoint("\n".join(faults))
-    beside = {"few_steps": path / FEW_STEPS, "tiny_decoder": path / TINY_DECODER}
+    here = path.absolute()  # they are opened later, perhaps from another folder
+    beside = {"few_steps": here / FEW_STEPS, "tiny_decoder": here / TINY_DECODER}
     loaded |= {slot: file for slot, file in beside.items() if file.is_file()}
     usual = Fields.read(path / USUAL).values if (path / USUAL).is_file() else {}
     parts = Parts(**{"autoencoder": Pixels(), **loaded}, usual=known_arguments(str(path / USUAL), usual))

@@ -55,6 +55,12 @@ def save_network(folder: Path | str, config: Mapping[str, Any], stem: str, netwo
         write_json(partial / CONFIG, config)
 
 
+def class_of(folder: Path) -> str:
+    """The class in which diffusers or transformers would open the network in a folder; "" where it says none."""
+    values = read_config(folder).values
+    return str(values.get("_class_name") or next(iter(values.get("architectures") or []), ""))
+
+
 def pack_folder(folder: Path | str) -> None:
     """Every network at or below `folder` in eight bits: its matrices as `formats.eight_bits` packs them.
 

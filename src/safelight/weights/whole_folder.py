@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from safelight.errors import BadInput
+from safelight.paths import is_there
 
 
 @contextmanager
@@ -34,7 +35,7 @@ def whole_folder(path: Path, *, mark: str, stale: Sequence[str] = ()) -> Iterato
 
 
 def _check_replaceable(path: Path, mark: str) -> None:
-    if path.exists() and not path.is_dir():
+    if is_there(path) and not path.is_dir():
         raise BadInput(f"{str(path)!r} is a file; a model is saved in a folder.")
     if path.is_dir() and any(path.iterdir()) and not (path / mark).is_file():
         raise BadInput(

@@ -81,5 +81,5 @@ def test_on_pixels_there_is_no_autoencoder(kind: str, runs: Path, tmp_path: Path
 
 
 def nearly_the_same(one: Picture, other: Picture) -> bool:
-    """But for the last bit: copies of one set of weights may lie in memory otherwise, and are added up in another order."""
+    """But for the last bit: copies of one set of weights may lie otherwise in memory, and sums take another order."""
     return one.size == other.size and float((to_tensor(one) - to_tensor(other)).abs().max()) <= 2.01 / 255

@@ -137,7 +137,7 @@ class DistillationTask:
 
 
 def student_for(teacher: Parts, lesson: Lesson, recipe: DistillRecipe) -> Student:
-    """The student that the recipe asks for; raises BadInput for a LoRA that it cannot be, or a teacher that knows scales."""
+    """The student that the recipe asks for; raises BadInput where it cannot be such a LoRA."""
     settings = recipe.distill
     if settings.learner == "unet":
         return OwnUNet(teacher, settings.guidance_width, lesson.sampler)
@@ -147,7 +147,7 @@ def student_for(teacher: Parts, lesson: Lesson, recipe: DistillRecipe) -> Studen
     if (form, frozen) != ("diffusers", "fp32") or "text_encoder" in layers:
         raise BadInput(
             f'adapter is of form "{form}", frozen "{frozen}" and layers {list(layers)}; what draws in few steps is a '
-            'LoRA of the UNet alone, so form must be "diffusers", frozen "fp32", and "text_encoder" not among the layers.'
+            'LoRA of the UNet alone: form "diffusers", frozen "fp32", and "text_encoder" not among the layers.'
         )
     notes = {"safelight.model": fingerprint(teacher), "safelight.distill": json.dumps(asdict(settings))}
     return BesideTeacher(teacher, recipe.adapter, lesson.sampler, notes, settings.go_on)
