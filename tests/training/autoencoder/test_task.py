@@ -17,6 +17,7 @@ from safelight.autoencoder import DiagonalGaussian
 from safelight.data.collection import Record
 from safelight.errors import BadInput
 from safelight.images import to_tensor
+from safelight.training.autoencoder.pictures import EVALUATED
 from safelight.training.autoencoder.reconstruction import reconstruction_loss
 from safelight.training.autoencoder.settings import AutoencoderLossConfig
 from safelight.training.autoencoder.task import AutoencoderTask, new_autoencoder
@@ -137,3 +138,11 @@ def test_all_drawings_are_as_frequent_where_photos_lie_among_them(tmp_path: Path
     assert max(counts.values()) < 1.5 * min(counts.values())
     alone = autoencoder_task(tmp_path, records("none"))
     assert len({alone._record(index, Random(0)).key for index in range(alone.size)}) == alone.size
+
+
+def test_where_nothing_is_held_out_examples_are_drawn_by_lot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(EVALUATED, "illustration", 4)
+    found = [replace(one, fields={**one.fields, "split": "train"}) for one in records()]
+    chosen = [record.key for record in autoencoder_task(tmp_path, found).examples["any"]]
+    assert len(chosen) == 4
+    assert chosen != [record.key for record in found[:4]]

@@ -21,7 +21,7 @@ from torch import Tensor
 from safelight.autoencoder import Autoencoder, Codebook
 from safelight.configs import AutoencoderConfig
 from safelight.data.backdrop import on_colour, on_random_colour, to_square
-from safelight.data.collection import BadSample, Record, fingerprint, split_up
+from safelight.data.collection import BadSample, Record, fingerprint, some_of, split_up
 from safelight.evaluation.features import open_features
 from safelight.images import to_picture, to_tensor
 from safelight.training.autoencoder.coding import begin_among_latents, coded
@@ -61,7 +61,8 @@ class AutoencoderTask:
     @cached_property
     def examples(self) -> dict[str, list[Record]]:
         """What sheets show and the latents' scale is measured on: training pictures only where none is held out."""
-        return self.held_out or {"any": readable(self.training, EVALUATED["illustration"])}
+        count = EVALUATED["illustration"]
+        return self.held_out or {"any": readable(some_of(self.training, count), count)}
 
     def sample(self, index: int, random: Random) -> Tensor:
         """A random crop (3, crop, crop) in [-1, 1]."""
