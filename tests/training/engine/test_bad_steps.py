@@ -16,6 +16,7 @@ from safelight.training.engine.checkpoint import checkpoints
 from safelight.training.engine.loop import gradients, take_step, train
 from safelight.training.engine.noise import SampleNoise
 from safelight.training.engine.settings import LoopConfig
+from safelight.training.engine.spread import Lone
 from safelight.training.engine.state import State, begin, resume, save
 from safelight.training.engine.stream import Batch
 from tests.training.tiny_tasks import PlainTask, loop_config, run, stored
@@ -70,7 +71,11 @@ def test_the_count_survives_an_interruption(tmp_path: Path) -> None:
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()
 
 
-def test_several_in_a_row_stop_the_run_with_the_last_good_weights(tmp_path: Path) -> None:
+@pytest.mark.parametrize("needs_all", [False, True])
+def test_several_in_a_row_stop_the_run_with_the_last_good_weights(
+    needs_all: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Lone, "needs_all", needs_all)  # as where each process has a part of every weight
     config = loop_config(steps=9, learning_rate=0.5, patience=3)
     task = Sometimes({2, 4, 5, 6, 7, 8})
     taken = []
