@@ -462,3 +462,11 @@ def test_words_that_open_nothing(model_folder: Path, options: dict[str, Any]) ->
     ((name, word),) = options.items()
     with pytest.raises(BadInput, match=f"{name} '{word}' is unknown"):
         load(model_folder, **options)
+
+
+def test_the_working_folder_is_not_taken_away(pipe: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadInput, match="is the folder you are in"):
+        pipe.save(".")
+    assert Path.cwd() == tmp_path
+    assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
@@ -37,6 +38,8 @@ def whole_folder(path: Path, *, mark: str, stale: Sequence[str] = ()) -> Iterato
 def _check_replaceable(path: Path, mark: str) -> None:
     if is_there(path) and not path.is_dir():
         raise BadInput(f"{str(path)!r} is a file; a model is saved in a folder.")
+    if path.is_dir() and path.samefile(os.curdir):
+        raise BadInput(f"{str(path)!r} is the folder you are in, whose place a model would take; name another.")
     if path.is_dir() and any(path.iterdir()) and not (path / mark).is_file():
         raise BadInput(
             f"{str(path)!r} is a folder that is not empty and no model (it has no {mark}); "
